@@ -1,0 +1,1 @@
+"""Text handling of the child, pure and the same for every runtime: templates, detokenizing, stops, tool calls."""
