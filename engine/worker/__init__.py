@@ -1,0 +1,1 @@
+"""The worker process and the host's handle on it."""
