@@ -1,0 +1,1 @@
+"""llama.cpp: GGUF models on processors and graphics cards of every make."""

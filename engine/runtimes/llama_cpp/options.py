@@ -1,0 +1,55 @@
+"""The load options of the llama.cpp runtime, shared by its two sides."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+_Positive = Annotated[int, Meta(ge=1)]
+
+KvType = Literal["f16", "q8_0"]
+"""Element type of the KV cache."""
+
+
+class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a model is loaded. The defaults suit a small machine; `spec.plan` sets what matters."""
+
+    n_ctx: _Positive = 4096
+    """Tokens per sequence."""
+    n_seq: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Sequences at once (slots)."""
+    n_cells: Annotated[int, Meta(ge=0)] = 0
+    """Tokens of the KV cache that all sequences share, at least `n_ctx`; 0 is `n_ctx` for each."""
+    threads: _Positive = 1
+    """Threads of decode."""
+    threads_batch: Annotated[int, Meta(ge=0)] = 0
+    """Threads of prefill; 0 is as many as `threads`."""
+    n_batch: Annotated[int, Meta(ge=64)] = 512
+    """Most tokens of one step."""
+    n_ubatch: Annotated[int, Meta(ge=64)] = 512
+    """Most tokens of one graph; the compute buffers grow with it."""
+    n_gpu_layers: int = 0
+    """Layers on the graphics card; -1 is all."""
+    extra_bufts: bool = True
+    """Let the weights be repacked for the processor's fastest kernels (AMX, interleaved AVX and NEON layouts)."""
+    kv_type: KvType = "f16"
+    swa_full: bool = False
+    """Keep the whole context of sliding-window layers, so that a prefix can be reused from any point."""
+    mmap: bool = True
+    """Map the file; false reads it, which saves a second copy of what is repacked."""
+    prefix_folder: str = ""
+    """Where states of prompts are saved, private to this user; empty keeps them in memory alone."""
+    prefix_disk: Annotated[int, Meta(ge=0)] = 0
+    """Most bytes of saved states on disk; the host holds all models together to the same. 0 saves none there."""
+    prefix_memory: Annotated[int, Meta(ge=0)] = 0
+    """Most bytes of saved states in memory, beside the KV cache."""
+    prefix_least_s: Annotated[float, Meta(ge=0)] = 0.25
+    """Seconds of prefill below which a prefix is not worth saving."""
+    notices: tuple[str, ...] = ()
+    """Sentences for the user that the plan brought up; they are passed on in `LoadedFacts`."""
+
+    @property
+    def cells(self) -> int:
+        """Tokens the KV cache holds in all."""
+        return max(self.n_cells, self.n_ctx) if self.n_cells else self.n_ctx * self.n_seq
