@@ -1,0 +1,1 @@
+"""Conversations and turns, durable in SQLite."""
