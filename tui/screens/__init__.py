@@ -1,0 +1,1 @@
+"""Screens: each brings commands and widgets together."""
