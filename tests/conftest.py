@@ -1,0 +1,20 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A fresh FOOTPLATE_HOME; short, because a Unix socket's path must be."""
+    folder = Path(tempfile.mkdtemp(prefix="fp-"))
+    monkeypatch.setenv("FOOTPLATE_HOME", str(folder))
+    monkeypatch.delenv("FOOTPLATE_API_KEY", raising=False)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
