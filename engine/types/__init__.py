@@ -1,0 +1,78 @@
+"""The nouns every room shares: frozen structs without behaviour.
+
+Sizes are bytes, times are seconds unless a field says otherwise; `None` means unknown, never zero.
+"""
+
+from engine.types.generation import (
+    AnswerFormat,
+    Delta,
+    Finish,
+    FinishReason,
+    GenerateRequest,
+    Message,
+    Output,
+    Prefill,
+    Role,
+    Sampling,
+    Timings,
+    TokenizeRequest,
+    TokenLogprob,
+    Tokens,
+    ToolCall,
+    ToolCallDelta,
+    ToolChoice,
+    ToolDefinition,
+    Usage,
+)
+from engine.types.host import (
+    ApiState,
+    ChatMessage,
+    Conversation,
+    ConversationSummary,
+    HostStatus,
+)
+from engine.types.machine import (
+    Gpu,
+    Hardware,
+    LoadedFacts,
+    LoadPlan,
+    ModelEntry,
+    WorkerInfo,
+    WorkerState,
+    WorkerStats,
+)
+
+__all__ = [
+    "AnswerFormat",
+    "ApiState",
+    "ChatMessage",
+    "Conversation",
+    "ConversationSummary",
+    "Delta",
+    "Finish",
+    "FinishReason",
+    "GenerateRequest",
+    "Gpu",
+    "Hardware",
+    "HostStatus",
+    "LoadPlan",
+    "LoadedFacts",
+    "Message",
+    "ModelEntry",
+    "Output",
+    "Prefill",
+    "Role",
+    "Sampling",
+    "Timings",
+    "TokenLogprob",
+    "TokenizeRequest",
+    "Tokens",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolChoice",
+    "ToolDefinition",
+    "Usage",
+    "WorkerInfo",
+    "WorkerState",
+    "WorkerStats",
+]
