@@ -9,6 +9,9 @@ from typing import Any
 from engine.runtimes.spec import RuntimeSpec
 from engine.types import Hardware, ModelEntry, WorkerInfo
 
+DETAILED = 5
+"""Models that are told in detail: a long catalogue has to fit a small model's context."""
+
 
 class LocalTools:
     """`get_hardware` and `list_models`."""
@@ -41,20 +44,18 @@ class LocalTools:
         }
 
     async def list_models(self) -> dict[str, Any]:
-        """The models that can be used, and which of them are loaded."""
+        """How many models can be used, which are loaded, some in detail (loaded ones first), and the others' names."""
         loaded = {worker.model for worker in self._workers() if worker.facts}
+        usable = [model for model in self._models() if model.error is None and model.runtimes]
+        usable.sort(key=lambda model: model.id not in loaded)
         return {
+            "count": len(usable),
+            "loaded": [model.id for model in usable if model.id in loaded],
             "models": [
-                {
-                    "name": model.id,
-                    "runtime": self._labels[model.runtimes[0]],
-                    "quantization": model.quantization,
-                    "size": _size(model.size),
-                    "loaded": model.id in loaded,
-                }
-                for model in self._models()
-                if model.error is None and model.runtimes
-            ]
+                {"name": model.id, "quantization": model.quantization or "unknown", "size": _size(model.size)}
+                for model in usable[:DETAILED]
+            ],
+            "others": [model.id for model in usable[DETAILED:]],
         }
 
 

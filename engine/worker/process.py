@@ -23,8 +23,8 @@ _PASSED_FAMILIES = (
     *("GGML_", "LLAMA_", "OPENVINO_", "OV_", "MLX_"),
 )
 _ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if sys.platform == "linux" else {}
-"""Lets glibc ask for huge pages under large allocations, where the kernel grants them on request (`madvise`). Decode reads
-all weights for every token, and with pages of 4 KiB the processor's prefetchers stop at each of them."""
+"""Lets glibc ask for huge pages under large allocations, where the kernel grants them on request (`madvise`). Decode
+reads all weights for every token, and with pages of 4 KiB the processor's prefetchers stop at each of them."""
 
 
 def environment(environ: Mapping[str, str], *, memory_limit: int | None = None) -> dict[str, str]:

@@ -20,8 +20,12 @@ MACHINE = Hardware(
     gpus=(Gpu(name="NVIDIA H200", index=0, memory=140 * 2**30),),
 )
 MODELS = (
-    ModelEntry(id="guide", path="/g.gguf", format="gguf", size=6_100_000, quantization="Q8_0", runtimes=("llama_cpp",)),
     ModelEntry(id="qwen", path="/q.gguf", format="gguf", size=4_940_000_000, runtimes=("llama_cpp",)),
+    ModelEntry(id="guide", path="/g.gguf", format="gguf", size=6_100_000, quantization="Q8_0", runtimes=("llama_cpp",)),
+    *(
+        ModelEntry(id=f"more-{i}", path="/m", format="gguf", size=12_000, quantization="Q4_0", runtimes=("llama_cpp",))
+        for i in range(5)
+    ),
 )
 
 
@@ -47,14 +51,17 @@ async def test_the_hardware_is_told_in_the_shape_that_guide_learned() -> None:
     }
 
 
-async def test_the_models_are_told_with_what_is_loaded() -> None:
-    guide, qwen = (await call("list_models"))["models"]  # type: ignore[misc]
-    assert guide == {
-        "name": "guide", "runtime": "llama.cpp", "quantization": "Q8_0", "size": "6.1 MB", "loaded": True
-    }  # fmt: skip
-    assert qwen["loaded"] is False
-    assert qwen["size"] == "4.9 GB"
-    assert qwen["quantization"] is None
+async def test_the_models_are_told_loaded_ones_first() -> None:
+    assert await call("list_models") == {
+        "count": 7,
+        "loaded": ["guide"],
+        "models": [
+            {"name": "guide", "quantization": "Q8_0", "size": "6.1 MB"},
+            {"name": "qwen", "quantization": "unknown", "size": "4.9 GB"},
+            *({"name": f"more-{number}", "quantization": "Q4_0", "size": "12.0 kB"} for number in range(3)),
+        ],
+        "others": ["more-3", "more-4"],
+    }
 
 
 @pytest.mark.parametrize(
