@@ -80,7 +80,7 @@ class CallRules:
             try:
                 schemas.rule(schema, (name,))
             except CannotExpress:
-                named[name] = {"type": schema["type"]} if isinstance(schema, dict) and "type" in schema else {}
+                named[name] = loosened(schema)
         loose = {"properties": named, "required": required, "additionalProperties": others and not named}
         return schemas.rule({"type": "object"} | loose, ())
 
@@ -92,6 +92,11 @@ class CallRules:
         """`end`, or the first control token in it: its spelling has to be impossible as text, lest it passes for it."""
         found = _split(end, self._tokens)
         return next((part for part in found if part in self._tokens), end)
+
+
+def loosened(schema: Any) -> dict[str, Any]:
+    """What can be kept to of any schema: its type."""
+    return {"type": schema["type"]} if isinstance(schema, dict) and "type" in schema else {}
 
 
 def parameters(tool: ToolDefinition) -> dict[str, Any]:

@@ -10,6 +10,7 @@ CHUNK = 100
 """Repetitions up to so many are written as they are; llama.cpp refuses counts in the thousands."""
 _SYMBOL = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|[a-z][a-z0-9-]*')
 
+
 class Rules:
     """The rules of one grammar. Those of its dialect are always among them."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.text.grammar.calls import CallRules, parameters, separate_arguments
+from engine.text.grammar.calls import CallRules, loosened, parameters, separate_arguments
 from engine.text.grammar.errors import CannotExpress
 from engine.text.grammar.objects import members
 from engine.text.grammar.schema import SchemaRules
@@ -34,10 +34,10 @@ def keyword_arguments(rules: CallRules, tool: ToolDefinition) -> str:
 
 
 def _value(schemas: SchemaRules, schema: Any, place: tuple[str, ...], *, strict: bool) -> str:
-    """The rule of a value; of any where its schema says too much and is not strict."""
+    """The rule of a value; of its type alone where its schema says too much and is not strict."""
     try:
         return schemas.rule(schema, place)
     except CannotExpress:
         if strict:
             raise
-        return "value"
+        return schemas.rule(loosened(schema), place)

@@ -190,6 +190,7 @@ class Preparer:
             tools=syntax.parser(_new_call_id, request.tools) if syntax else None,
             stops=request.stop,
             visible=self._visible_with_calls if syntax else self._visible,
+            several=request.parallel_tool_calls,
         )
 
     def _noted(self, *, without_template: bool) -> tuple[str, ...]:
