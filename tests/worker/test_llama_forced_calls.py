@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import jsonschema_rs
 import pytest
@@ -17,7 +18,9 @@ from engine.text.markers import visible
 from engine.text.stream import TextStream
 from engine.text.tool_calls import ToolCallSyntax, syntaxes
 from engine.text.tool_calls.forcing import forced_calls
-from engine.types import Sampling, ToolDefinition
+from engine.text.tool_calls.hermes import CLOSE, OPEN, Hermes
+from engine.types import AnswerFormat, GenerateRequest, Message, Sampling, ToolChoice, ToolDefinition
+from engine.worker.loop.prepare import Preparer
 
 CONTEXT = 2048
 PAINT = ToolDefinition(
@@ -99,9 +102,39 @@ def test_forced_calls_are_calls_of_their_schemas(backend: LlamaBackend, syntax: 
     assert complete >= 2
 
 
+@pytest.mark.parametrize(
+    "taught", ["[TOOL_CALLS][ARGS]", ">>>all", "<|channel|><|message|>", "<function=<parameter=<tool_call>"]
+)
+def test_a_request_that_wants_a_call_gets_one(tmp_path: Path, taught: str) -> None:
+    template = "{{ tools | tojson }}{{ messages[0].content }}{# " + taught + " #}<think>"
+    path = write_model(tmp_path / "shape.gguf", context=CONTEXT, scale=0.2, control=WORDS, template=template)
+    backend = LlamaBackend()
+    facts = backend.load(str(path), {"n_ctx": CONTEXT, "n_seq": 1, "threads": 1}, lambda _fraction, _stage: None)
+    preparer = Preparer(backend, facts)
+    wild = Sampling(temperature=1.5, top_k=0, top_p=1.0, min_p=0.0, seed=1)
+    made = []
+    for form in (AnswerFormat(), AnswerFormat(kind="json")):
+        request = GenerateRequest(
+            messages=(Message(role="user", content="hm"),),
+            tools=TOOLS,
+            tool_choice=ToolChoice(mode="required"),
+            parallel_tool_calls=False,
+            sampling=wild,
+            format=form,
+            max_tokens=400,
+        )
+        (prepared,) = preparer.prepare(request).answers
+        deltas = [*prepared.begun, *prepared.stream.feed(run(backend, [prepared.job])[prepared.job.id].tokens)]
+        deltas += prepared.stream.close()
+        assert not any(delta.text or delta.reasoning for delta in deltas)
+        made.append([piece for delta in deltas for piece in delta.tool_calls if piece.name])
+    backend._stepper.close()
+    assert [len(calls) for calls in made] == [1, 1]
+
+
 def test_a_control_token_comes_where_the_grammar_names_it_and_never_as_text(backend: LlamaBackend) -> None:
-    (end,) = (control(backend, next(s for s in syntaxes() if s.name == "hermes"))["</tool_call>"],)
-    (other,) = (control(backend, next(s for s in syntaxes() if s.name == "hermes"))["<tool_call>"],)
+    words = control(backend, Hermes())
+    other, end = words[OPEN], words[CLOSE]
     grammar = Grammar(backend._stepper._model, f'root ::= "\\"" [^"]* "\\"" <[{end}]> | <[{other}]>')
     assert grammar.allows(other)
     assert not grammar.allows(end)
