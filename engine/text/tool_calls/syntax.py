@@ -100,15 +100,11 @@ class Syntax:
     whole = False
     answer = ""
 
-    def opening(self, name: str | None) -> str:
-        """The first characters of a call."""
-        raise NotImplementedError
-
     def rules(self, tools: Sequence[ToolDefinition], tokens: Mapping[str, int]) -> CallRules:
         """An empty grammar, whose values are JSON."""
         return CallRules(tools, tokens)
 
-    def head(self, rules: CallRules, name: str) -> str:
+    def head(self: ToolCallSyntax, rules: CallRules, name: str) -> str:
         """As in the opening of a call of `name`."""
         return rules.word(self.opening(name).removeprefix(self.opening(None)))
 
