@@ -26,19 +26,25 @@ class TextStream:
         tools: ToolCallParser | None = None,
         stops: Iterable[str] = (),
         visible: Mapping[int, bytes] | None = None,
+        several: bool = True,
     ) -> None:
-        """`visible`: the control tokens that reasoning and calls are marked by, with their spellings."""
+        """`visible`: the control tokens that reasoning and calls are marked by, with their spellings.
+
+        Without `several`, the answer is over where a second call begins.
+        """
         self._detokenizer = Detokenizer(piece, visible)
         self._reasoning = reasoning
         self._tools = tools
         self._stops = StopScanner(stops)
+        self._several = several
+        self._enough = False
         self.called = False
         """A tool was called."""
 
     @property
     def stopped(self) -> bool:
-        """A stop string was met: the generation is over."""
-        return self._stops.stopped
+        """A stop string was met, or one call more than is wanted: the generation is over."""
+        return self._stops.stopped or self._enough
 
     @property
     def unsure(self) -> str:
@@ -94,6 +100,8 @@ class TextStream:
             deltas += _text(self._stops.flush())
             if isinstance(piece, Thought):
                 deltas.append(Delta(reasoning=piece.text))
+            elif piece.index and not self._several:
+                self._enough = True
             else:
                 deltas.append(Delta(tool_calls=(piece,)))
                 self.called = True

@@ -108,6 +108,8 @@ class GenerateRequest(Noun, frozen=True, kw_only=True):
     """What comes after the gap that the answer fills; `prompt` is what comes before it."""
     tools: tuple[ToolDefinition, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
+    parallel_tool_calls: bool = True
+    """One answer may call several tools."""
     sampling: Sampling = Sampling()
     max_tokens: int | None = None
     """At most so many tokens; `None` is all that is left of the context, and more than is left is clipped to it."""

@@ -149,6 +149,16 @@ def test_tool_choice(choice: Any, meant: ToolChoice) -> None:
     assert decode(tools=[TOOL], tool_choice=choice).tool_choice == meant
 
 
+@pytest.mark.parametrize(("said", "several"), [({}, True), (None, True), (True, True), (False, False)])
+def test_parallel_tool_calls(said: Any, *, several: bool) -> None:
+    fields = {} if said == {} else {"parallel_tool_calls": said}
+    assert decode(tools=[TOOL], **fields).parallel_tool_calls is several
+
+
+def test_parallel_tool_calls_is_a_boolean() -> None:
+    assert refused({"messages": [USER], "parallel_tool_calls": "no"}).info.param == "parallel_tool_calls"
+
+
 @pytest.mark.parametrize("choice", ["any", "required", {"type": "function", "function": {"name": "look"}}])
 def test_a_choice_that_cannot_be_kept_is_refused(choice: Any) -> None:
     assert refused({"messages": [USER], "tool_choice": choice}).info.param == "tool_choice"

@@ -143,6 +143,17 @@ async def test_tool_calls_come_as_calls_and_their_results_are_understood(tmp_pat
     assert outputs[-1].reason == "tool_calls"
 
 
+async def test_one_call_is_enough_where_no_more_are_wanted(tmp_path: Path) -> None:
+    async with running(tmp_path, TOOLS) as handle:
+        outputs = await collect(handle, ask("weather?", tools=(WEATHER,), parallel_tool_calls=False))
+        await until(lambda: handle.info.state is WorkerState.READY)
+    calls = [call for output in outputs if isinstance(output, Delta) for call in output.tool_calls]
+    assert {call.index for call in calls} == {0}
+    assert "".join(call.arguments for call in calls) == '{"city": "Zürich"}'
+    assert isinstance(outputs[-1], Finish)
+    assert outputs[-1].reason == "tool_calls"
+
+
 @pytest.mark.parametrize(
     "request_", [ask("weather?"), ask("weather?", tools=(WEATHER,), tool_choice=ToolChoice(mode="none"))]
 )

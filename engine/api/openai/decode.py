@@ -74,6 +74,7 @@ def _request(chat: ChatBody) -> GenerateRequest:
         messages=messages,
         tools=tools,
         tool_choice=_tool_choice(chat.tool_choice, tools),
+        parallel_tool_calls=chat.parallel_tool_calls is not False,
         sampling=sampling(chat),
         max_tokens=max_tokens(chat),
         stop=stop(chat.stop),

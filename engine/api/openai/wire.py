@@ -133,6 +133,7 @@ class ChatBody(SamplingBody, frozen=True, kw_only=True):
     messages: list[WireMessage]
     tools: list[Tool] | None = None
     tool_choice: str | Choice | None = None
+    parallel_tool_calls: bool | None = None
     logprobs: bool | None = None
     top_logprobs: Whole = None
     functions: Any = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import ctypes
+import re
 
 import numpy as np
 from llama_cpp import llama_cpp as lib
@@ -15,13 +16,15 @@ from engine.runtimes.llama_cpp._model import Model
 MOST_BYTES = 512 * 1024
 _DEEPEST = 400
 """Brackets within each other; llama.cpp reads them by recursion."""
+_NAMED = re.compile(r"<\[([0-9]{1,9})\]>")
 
 
 class Grammar:
-    """llama.cpp's own grammar sampler, made strict: no control tokens, and no bytes that are not UTF-8.
+    """llama.cpp's own grammar sampler, made strict: no control tokens but by name, and no bytes that are not UTF-8.
 
     llama.cpp takes any byte for the rest of a character that has begun, a closing quote among them; here a token is
-    refused whose bytes do not go on as the characters before them began.
+    refused whose bytes do not go on as the characters before them began. And it takes a control token for the text
+    that it is spelled as; here one may come only where the grammar has it by its id (`<[5]>`).
     """
 
     def __init__(self, model: Model, text: str) -> None:
@@ -33,6 +36,10 @@ class Grammar:
         self._sampler = lib.llama_sampler_init_grammar(vocabulary.handle, text.encode(), b"root")
         if not self._sampler:
             raise _unreadable(model.complaint())
+        named = {int(number) for number in _NAMED.findall(text)}
+        self.barred = vocabulary.control - vocabulary.end_of_generation - named
+        """Control tokens that can never come."""
+        self._spellings: dict[int, list[int]] = {}
         self._decoder = codecs.getincrementaldecoder("utf-8")("strict")
         self._one = np.zeros(1, CANDIDATE)
         self._one_array = array_of(self._one)
@@ -43,12 +50,38 @@ class Grammar:
 
     def allows(self, token: int) -> bool:
         """Whether `token` may come next."""
-        if token in self._vocabulary.control and token not in self._vocabulary.end_of_generation:
+        if token in self.barred:
             return False
+        if token in self._vocabulary.control and token not in self._vocabulary.end_of_generation:
+            return not self.within and self._possible(self._sampler, token) and not self._spelled(token)
+        return self._possible(self._sampler, token) and self._goes_on(token)
+
+    def _possible(self, sampler: int, token: int) -> bool:
+        """Whether llama.cpp would let `token` come."""
         self._one[0] = (token, 1.0, 0.0)
         self._one_array.size, self._one_array.selected = 1, -1
-        lib.llama_sampler_apply(self._sampler, ctypes.byref(self._one_array))
-        return bool(self._one["logit"][0] > -np.inf) and self._goes_on(token)
+        lib.llama_sampler_apply(sampler, ctypes.byref(self._one_array))
+        return bool(self._one["logit"][0] > -np.inf)
+
+    def _spelled(self, token: int) -> bool:
+        """Whether a control token could come as text: then it is text that the grammar asks for, and not the token."""
+        sampler = lib.llama_sampler_clone(self._sampler)
+        try:
+            for part in self._spelling(token):
+                if not self._possible(sampler, part):
+                    return False
+                lib.llama_sampler_accept(sampler, part)
+            return True
+        finally:
+            lib.llama_sampler_free(sampler)
+
+    def _spelling(self, token: int) -> list[int]:
+        """The tokens of the text that a control token is spelled as."""
+        if token not in self._spellings:
+            begin = len(self._vocabulary.encode("", special=False))
+            spelling = self._vocabulary.spelling(token)
+            self._spellings[token] = self._vocabulary.encode(spelling, special=False)[begin:]
+        return self._spellings[token]
 
     @property
     def complete(self) -> bool:

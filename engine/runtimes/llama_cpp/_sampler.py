@@ -84,7 +84,7 @@ class _Held:
         self._model = model
         self._chain = chain
         self._grammar = grammar
-        self._control = np.array(sorted(model.vocabulary.control - model.vocabulary.end_of_generation), np.int64)
+        self._barred = np.array(sorted(grammar.barred), np.int64)
         self._candidates = Candidates(model.vocabulary.size)
 
     def __call__(self, row: int) -> int:
@@ -98,7 +98,7 @@ class _Held:
         return token
 
     def _choose_allowed(self, logits: np.ndarray[tuple[int], np.dtype[np.float32]]) -> int:
-        logits[self._control] = -np.inf
+        logits[self._barred] = -np.inf
         continuing = self._model.vocabulary.continuing
         logits[~continuing if self._grammar.within else continuing] = -np.inf
         for _ in range(_TRIES):

@@ -1,17 +1,21 @@
-"""Grammars for answers that are, or may be, calls of tools."""
+"""What the syntaxes of tool calls write their grammars with; and the grammars of answers that are none."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from engine.errors import Unsupported
+from engine.errors import BadInput
+from engine.text.grammar.dialects import JSON, Dialect
 from engine.text.grammar.errors import CannotExpress
-from engine.text.grammar.rules import Rules, json_literal, literal
+from engine.text.grammar.keywords import constraining
+from engine.text.grammar.objects import properties
+from engine.text.grammar.rules import Rules
 from engine.text.grammar.schema import SchemaRules
+from engine.text.grammar.spelling import literal
+from engine.text.grammar.text import text_without
 from engine.types import AnswerFormat, ToolDefinition
-
-_OPEN, _MIDDLE, _CLOSE = "<tool_call>", '", "arguments": ', "</tool_call>"
 
 
 def answer_grammar(format: AnswerFormat) -> str:  # noqa: A002 - the field's name
@@ -21,71 +25,116 @@ def answer_grammar(format: AnswerFormat) -> str:  # noqa: A002 - the field's nam
             return Rules().text("object")
         case "schema":
             rules = Rules()
-            return rules.text(_answer(rules, format))
+            try:
+                return rules.text(SchemaRules(rules, format.schema).rule(format.schema, ()))
+            except CannotExpress as error:
+                raise error.refusal("response_format.json_schema.schema") from error
     return format.grammar
 
 
-def forced_call(syntax: str, tools: Sequence[ToolDefinition], name: str | None) -> str:
-    """What has to follow the opening of a call of `name` (`None`: of any of `tools`); empty for other syntaxes.
+class CallRules:
+    """The rules of a grammar of calls."""
 
-    The opening, up to the name's quote or to the arguments, stands in the prompt already. Raises `BadInput`.
+    def __init__(self, tools: Sequence[ToolDefinition], tokens: Mapping[str, int], dialect: Dialect = JSON) -> None:
+        """`tokens`: the words that are control tokens of the model, and their ids."""
+        self.rules = Rules(dialect)
+        self._tools = tuple(tools)
+        self._tokens = tokens
+        self._texts: dict[tuple[tuple[str, ...], int, int | None], str] = {}
+
+    def word(self, text: str) -> str:
+        """`text` with the control tokens in it as tokens."""
+        return word(text, self._tokens)
+
+    def markup(self, text: str) -> str:
+        """The same, for words between and behind calls: a line break in them stands for any white space."""
+        return " ws ".join(map(self.word, text.split("\n"))).strip()
+
+    def text(self, end: str, *others: str, low: int = 0, high: int | None = None) -> str:
+        """The name of a rule for text that goes up to the word `end`, and has none of `others` inside.
+
+        With a count of characters, it has not even the first two of `end`. Raises `TooLong`.
+        """
+        words = (end[:2] if low or high is not None else self._first_token(end), *others)
+        if (words, low, high) not in self._texts:
+            self._texts[words, low, high] = text_without(self.rules, words, low, high)
+        return self._texts[words, low, high]
+
+    def arguments(self, tool: ToolDefinition) -> str:
+        """The rule of a tool's arguments. What its schema says too much is passed over where it is not strict."""
+        schema = parameters(tool)
+        try:
+            return SchemaRules(self.rules, schema).rule(schema, ())
+        except CannotExpress as error:
+            if tool.strict:
+                raise self.refusal(tool, error) from error
+        try:
+            return self._loose_arguments(SchemaRules(self.rules, schema), tool)
+        except CannotExpress:
+            return "object"
+
+    def _loose_arguments(self, schemas: SchemaRules, tool: ToolDefinition) -> str:
+        """Arguments each of which is held to its schema where that can be, else to its type."""
+        named, required, others = separate_arguments(schemas, tool)
+        for name, schema in named.items():
+            try:
+                schemas.rule(schema, (name,))
+            except CannotExpress:
+                named[name] = loosened(schema)
+        loose = {"properties": named, "required": required, "additionalProperties": others and not named}
+        return schemas.rule({"type": "object"} | loose, ())
+
+    def refusal(self, tool: ToolDefinition, error: CannotExpress) -> BadInput:
+        """The error for the client, whose tool has a schema that cannot be kept to."""
+        return error.refusal(f"tools[{self._tools.index(tool)}].function.parameters")
+
+    def _first_token(self, end: str) -> str:
+        """`end`, or the first control token in it: its spelling has to be impossible as text, lest it passes for it."""
+        found = _split(end, self._tokens)
+        return next((part for part in found if part in self._tokens), end)
+
+
+def loosened(schema: Any) -> dict[str, Any]:
+    """What can be kept to of any schema: its type."""
+    return {"type": schema["type"]} if isinstance(schema, dict) and "type" in schema else {}
+
+
+def parameters(tool: ToolDefinition) -> dict[str, Any]:
+    """The schema of a tool's arguments, which are an object."""
+    return {"type": "object"} | tool.parameters
+
+
+def separate_arguments(schemas: SchemaRules, tool: ToolDefinition) -> tuple[dict[str, Any], list[str], bool]:
+    """A tool's arguments with their schemas, the names of those that must be there, and whether others may be.
+
+    For syntaxes that write them one by one. What a schema says beyond that is passed over where the tool is not
+    strict; raises `CannotExpress` where it is.
     """
-    if syntax != "hermes":
-        return ""
-    rules = Rules()
-    if name is not None:
-        index, tool = next((index, tool) for index, tool in enumerate(tools) if tool.name == name)
-        return rules.text(f"{_arguments(rules, tool, index)} {_end()}")
-    heads = [
-        f"{literal(_inside(tool.name))} {literal(_MIDDLE)} {_arguments(rules, tool, index)}"
-        for index, tool in enumerate(tools)
-    ]
-    return rules.text(f"({' | '.join(heads)}) {_end()}")
-
-
-def calls_or_answer(syntax: str, tools: Sequence[ToolDefinition], format: AnswerFormat) -> str:  # noqa: A002
-    """The grammar of an answer that is of the form asked for, or calls tools. Raises `Unsupported` or `BadInput`."""
-    if syntax != "hermes" or format.kind == "grammar":
-        raise Unsupported(
-            "This model cannot be given tools and the form of its answers at once.",
-            meaning="A grammar for both is not known for its way of calling tools.",
-            remedy="Leave out one of the two.",
-            param="response_format",
-        )
-    rules = Rules()
-    calls = [
-        rules.add("call", f'"{{\\"name\\": " {json_literal(tool.name)} {literal(_MIDDLE[1:])} '
-                          f"{_arguments(rules, tool, index)}")
-        for index, tool in enumerate(tools)
-    ]  # fmt: skip
-    call = rules.add("call", f"{literal(_OPEN)} ws ({' | '.join(calls)}) {_end()}")
-    return rules.text(f"{_answer(rules, format)} | {call} (ws {call}){{0,15}}")
-
-
-def _answer(rules: Rules, format: AnswerFormat) -> str:  # noqa: A002
-    if format.kind == "json":
-        return "object"
+    schema = document = parameters(tool)
     try:
-        return SchemaRules(rules, format.schema).rule(format.schema, ())
-    except CannotExpress as error:
-        raise error.refusal("response_format.json_schema.schema") from error
-
-
-def _arguments(rules: Rules, tool: ToolDefinition, index: int) -> str:
-    """The rule of a tool's arguments: by its schema, or any object where that says too much and is not strict."""
-    schema = {"type": "object"} | tool.parameters
-    try:
-        return SchemaRules(rules, schema).rule(schema, ())
-    except CannotExpress as error:
+        schema = schemas.flat(document, ())
+        more = constraining(schema, "type", "properties", "required", "additionalProperties")
+        if more:
+            raise CannotExpress((next(iter(more)),), "arguments are written one by one")
+    except CannotExpress:
         if tool.strict:
-            raise error.refusal(f"tools[{index}].function.parameters") from error
-        return "object"
+            raise
+        schema = document
+    named, required = properties(schema, ())
+    others = schema.get("additionalProperties", True)
+    for name in required:
+        named.setdefault(name, others)
+    return named, required, others is True
 
 
-def _end() -> str:
-    return f'ws "}}" ws {literal(_CLOSE)}'
+def word(text: str, tokens: Mapping[str, int]) -> str:
+    """`text` as GBNF, with the control tokens in it as tokens."""
+    parts = [f"<[{tokens[part]}]>" if part in tokens else literal(part) for part in _split(text, tokens)]
+    return " ".join(parts)
 
 
-def _inside(name: str) -> str:
-    """A name as it stands between the quotes of JSON."""
-    return json.dumps(name, ensure_ascii=False)[1:-1]
+def _split(text: str, tokens: Mapping[str, int]) -> list[str]:
+    if not tokens:
+        return [text] if text else []
+    longest_first = sorted(tokens, key=len, reverse=True)
+    return [part for part in re.split(f"({'|'.join(map(re.escape, longest_first))})", text) if part]

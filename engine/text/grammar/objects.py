@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.text.grammar.errors import CannotExpress
-from engine.text.grammar.rules import Rules, char_set, json_literal, literal, repeat
+from engine.text.grammar.rules import Rules, repeat
+from engine.text.grammar.spelling import char_set, literal
 
 if TYPE_CHECKING:
     from engine.text.grammar.schema import Place, SchemaRules
 
-_COMMA = 'ws "," ws'
+COMMA = 'ws "," ws'
 
 
 def object_body(schemas: SchemaRules, schema: dict[str, Any], place: Place) -> str:
     """The rule for objects."""
-    named, required = _named(schema, place)
+    named, required = properties(schema, place)
     additional = schema.get("additionalProperties", not named)
     counted = schema.get("minProperties") or "maxProperties" in schema
     if not named and not required and additional is True and not counted:
@@ -30,13 +31,17 @@ def object_body(schemas: SchemaRules, schema: dict[str, Any], place: Place) -> s
     low, high = _counts(schemas, schema, place, required=required, named=len(named), extra=extra is not None)
     pairs = []
     for name, value in named.items():
+        key = schemas.rules.dialect.key(name)
+        if key is None:
+            raise CannotExpress((*place, "properties", name), "that name cannot be written as a key")
         rule = schemas.inside(value, (*place, "properties", name))
-        pairs.append((f'{json_literal(name)} ws ":" ws {rule}', name in required))
-    inside = _members(schemas.rules, pairs, extra, low, high)
+        pairs.append((f'{key} ws ":" ws {rule}', name in required))
+    inside = members(schemas.rules, pairs, extra, low, high)
     return schemas.rules.add("object", f'"{{" ws {inside} ws "}}"')
 
 
-def _named(schema: dict[str, Any], place: Place) -> tuple[dict[str, Any], list[str]]:
+def properties(schema: dict[str, Any], place: Place) -> tuple[dict[str, Any], list[str]]:
+    """The schemas of properties that may be there, and the names of those that must be. Raises `CannotExpress`."""
     named, required = schema.get("properties", {}), schema.get("required", [])
     if not isinstance(named, dict):
         raise CannotExpress((*place, "properties"), "it is an object of schemas")
@@ -72,15 +77,27 @@ def _extra(schemas: SchemaRules, additional: Any, names: list[str], place: Place
     if additional is False:
         return None
     value = schemas.inside(additional, (*place, "additionalProperties"))
-    key = schemas.rules.add("key", rf'"\"" {_other(schemas.rules, names)} "\""') if names else "string"
+    quote = schemas.rules.dialect.quote
+    key = schemas.rules.add("key", f"{quote} {_other(schemas.rules, names)} {quote}") if names else "key"
     return schemas.rules.add("member", f'{key} ws ":" ws {value}')
 
 
-def _members(rules: Rules, pairs: Sequence[tuple[str, bool]], extra: str | None, low: int, high: int | None) -> str:
-    """What stands between the braces: `first` is the rest when nothing has been written, `after` when something has."""
+def members(
+    rules: Rules,
+    pairs: Sequence[tuple[str, bool]],
+    extra: str | None = None,
+    low: int = 0,
+    high: int | None = None,
+    *,
+    comma: str = COMMA,
+) -> str:
+    """What stands between brackets: members, and whether each must be there, in their order, and `extra` ones then.
+
+    `first` is the rest when nothing has been written, `after` when something has.
+    """
     first = after = ""
     if extra is not None and high != 0:
-        following = rules.add("members", f"{_COMMA} {extra}")
+        following = rules.add("members", f"{comma} {extra}")
         after = repeat(rules, following, low, high)
         first = f"{extra} {repeat(rules, following, max(low - 1, 0), None if high is None else high - 1)}"
         first = first if low else f"({first})?"
@@ -89,11 +106,11 @@ def _members(rules: Rules, pairs: Sequence[tuple[str, bool]], extra: str | None,
         rest = rules.add("rest", after) if after else ""
         if required:
             first = f"{member} {rest}"
-            after = f"{_COMMA} {member} {rest}"
+            after = f"{comma} {member} {rest}"
         else:
             alone = f"{member} {rest}"
             first = f"({alone} | {rules.add('first', first)})" if first else f"({alone})?"
-            after = f"({_COMMA} {member})? {rest}"
+            after = f"({comma} {member})? {rest}"
     return first.strip()
 
 
@@ -109,12 +126,10 @@ def _leaving(rules: Rules, rest: list[str]) -> str:
         if name:
             branches.setdefault(name[0], []).append(name[1:])
     avoided = [(ord(char), ord(char)) for char in branches]
-    forbidden = [(0, 31), (34, 34), (92, 92), (127, 127)]
-    parts = [f"{char_set([*avoided, *forbidden], negated=True)} plain*"]
-    # A name with a character that JSON has to escape is never met by a key without escapes.
-    plain = {
-        char: names for char, names in branches.items() if char not in '"\\' and ord(char) not in (*range(32), 127)
-    }
+    spelling = rules.dialect.key_spelling
+    parts = [f"{char_set([*avoided, *spelling.forbidden], negated=True)} keyrest"]
+    # A name with a character that has to be escaped is never met by a key without escapes.
+    plain = {char: names for char, names in branches.items() if spelling.of(char) == char}
     parts += [f"{literal(char)} {rules.add('key', _leaving(rules, names))}" for char, names in plain.items()]
     if "" not in rest:
         parts.append('""')

@@ -1,34 +1,32 @@
-"""Regular expressions as grammars: the part of ECMA-262 that schemas use, as the inside of a JSON string."""
+"""Regular expressions as grammars: the part of ECMA-262 that schemas use, as what stands between a text's quotes."""
 
 from __future__ import annotations
 
-from engine.text.grammar.rules import Rules, char_set, literal, repeat
+from engine.text.grammar.rules import Rules, repeat
+from engine.text.grammar.spelling import Ranges, Spelling, char_set, literal
 
 _CLASSES = {"d": [(48, 57)], "w": [(48, 57), (65, 90), (95, 95), (97, 122)], "s": [(32, 32)]}
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v", "0": "\0"}
-_JSON = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f", "\b": "\\b"}
-_FORBIDDEN = [(0, 31), (34, 34), (92, 92), (127, 127)]
-"""Characters that stand in a JSON string as escapes only; sets leave them out."""
 _MOST = 2000
 _DEEPEST = 32
-
-Ranges = list[tuple[int, int]]
 
 
 class UnknownPattern(Exception):
     """A construct that is not understood; the text says which."""
 
 
-def pattern_grammar(rules: Rules, pattern: str) -> str:
+def pattern_grammar(rules: Rules, pattern: str, spelling: Spelling) -> str:
     """A body for the strings that contain a match of `pattern`, without their quotes. Raises `UnknownPattern`."""
-    return _Reader(rules, pattern).whole()
+    return _Reader(rules, pattern, spelling).whole()
 
 
 class _Reader:
     """Recursive descent over one pattern."""
 
-    def __init__(self, rules: Rules, pattern: str) -> None:
+    def __init__(self, rules: Rules, pattern: str, spelling: Spelling) -> None:
         self._rules = rules
+        self._spelling = spelling
+        self._any = f"{spelling.plain}*"
         self._text = pattern
         self._at = 0
         self._depth = 0
@@ -37,9 +35,9 @@ class _Reader:
         """Alternatives, each with anchors of its own: without one, anything may come before or after."""
         parts = []
         while True:
-            before = "" if self._took("^") else "plain*"
+            before = "" if self._took("^") else self._any
             body = self._sequence()
-            after = "" if self._took("$") else "plain*"
+            after = "" if self._took("$") else self._any
             parts.append(f"{before} {body} {after}".strip() or '""')
             if not self._took("|"):
                 break
@@ -89,12 +87,12 @@ class _Reader:
             case "[":
                 return self._set()
             case ".":
-                return "plain"
+                return self._spelling.plain
             case "\\":
                 return self._escape()
             case "^" | "*" | "+" | "?" | "{":
                 raise UnknownPattern(f"{char!r} at character {self._at - 1} has no meaning there")
-        return literal(_JSON.get(char, char))
+        return self._literal(char)
 
     def _group(self) -> str:
         if self._took("?") and not self._took(":"):
@@ -113,8 +111,14 @@ class _Reader:
     def _escape(self) -> str:
         char = self._next()
         if char.lower() in _CLASSES:
-            return _set_of(_CLASSES[char.lower()], negated=char.isupper())
-        return literal(_JSON.get(code := self._character(char), code))
+            return _set_of(_CLASSES[char.lower()], self._spelling, negated=char.isupper())
+        return self._literal(self._character(char))
+
+    def _literal(self, char: str) -> str:
+        written = self._spelling.of(char)
+        if written is None:
+            raise UnknownPattern(f"{char!r} cannot be written in such a text")
+        return literal(written)
 
     def _character(self, char: str) -> str:
         """The character that an escape stands for."""
@@ -149,7 +153,7 @@ class _Reader:
             if high is None or high < low:
                 raise UnknownPattern("a range in brackets ends before it begins")
             ranges.append((ord(low), ord(high)))
-        return _set_of(ranges, negated=negated)
+        return _set_of(ranges, self._spelling, negated=negated)
 
     def _member(self, ranges: Ranges) -> str | None:
         char = self._next()
@@ -182,21 +186,22 @@ class _Reader:
         return inside
 
 
-def _set_of(ranges: Ranges, *, negated: bool) -> str:
-    """A character of the set as it stands in a JSON string; quotes and backslashes of a set are written as escapes."""
+def _set_of(ranges: Ranges, spelling: Spelling, *, negated: bool) -> str:
+    """A character of the set as it is written: quotes and backslashes of a set as escapes, say."""
     if negated:
-        return char_set([*ranges, *_FORBIDDEN], negated=True)
-    escaped = [literal(_JSON[char]) for char in _JSON if any(low <= ord(char) <= high for low, high in ranges)]
-    plain = [piece for span in ranges for piece in _without_forbidden(span)]
+        return char_set([*ranges, *spelling.forbidden], negated=True)
+    escapes = spelling.escapes
+    escaped = [literal(escapes[char]) for char in escapes if any(low <= ord(char) <= high for low, high in ranges)]
+    plain = [piece for span in ranges for piece in _without(span, spelling.forbidden)]
     parts = ([char_set(plain)] if plain else []) + escaped
     if not parts:
-        raise UnknownPattern("a set of characters has none that JSON can write plainly")
+        raise UnknownPattern("a set of characters has none that can be written")
     return parts[0] if len(parts) == 1 else f"({' | '.join(parts)})"
 
 
-def _without_forbidden(span: tuple[int, int]) -> Ranges:
+def _without(span: tuple[int, int], forbidden: Ranges) -> Ranges:
     pieces = [span]
-    for start, end in _FORBIDDEN:
+    for start, end in forbidden:
         pieces = [
             part
             for low, high in pieces

@@ -1,4 +1,4 @@
-"""JSON schemas as grammars.
+"""JSON schemas as grammars, in any dialect that the rules have.
 
 Every answer that the grammar allows satisfies the schema; not everything that satisfies it is allowed: keys come in
 the schema's order, and where `additionalProperties` is not said there are none beside those named. A keyword that
@@ -24,7 +24,7 @@ from engine.text.grammar.keywords import (
 )
 from engine.text.grammar.objects import object_body
 from engine.text.grammar.pattern import UnknownPattern, pattern_grammar
-from engine.text.grammar.rules import Rules, json_literal, repeat
+from engine.text.grammar.rules import Rules, repeat
 
 Place = tuple[str | int, ...]
 _DEEPEST = 64
@@ -143,6 +143,14 @@ class SchemaRules:
             schema = merged(target, constraining(schema, "$ref"), place)
         return schema
 
+    def flat(self, schema: Any, place: Place) -> Any:
+        """`schema` without references and `allOf` at its head."""
+        for _ in range(_DEEPEST):
+            if not isinstance(schema, dict) or not {"$ref", "allOf"} & schema.keys():
+                return schema
+            schema = self._followed(schema, place) if "$ref" in schema else self._joined(schema, place)
+        raise CannotExpress(place, "it refers to itself without an end")
+
     def _alternatives(self, schema: dict[str, Any], keyword: str, place: Place) -> str:
         rest, branches = constraining(schema, keyword), schema[keyword]
         if not isinstance(branches, list) or not branches:
@@ -169,7 +177,10 @@ class SchemaRules:
         fitting = [value for value in values if any(fits_type(value, name) for name in names)]
         if not fitting:
             raise CannotExpress((*place, keyword), "no value is left")
-        return self.rules.add(keyword, " | ".join(map(json_literal, fitting)))
+        written = [text for text in map(self.rules.dialect.value, fitting) if text is not None]
+        if not written:
+            raise CannotExpress((*place, keyword), "none of its values can be written in the model's syntax")
+        return self.rules.add(keyword, " | ".join(written))
 
     def _of_type(self, name: str, schema: dict[str, Any], place: Place) -> str:
         match name:
@@ -213,24 +224,24 @@ class SchemaRules:
 
     def _string(self, schema: dict[str, Any], place: Place) -> str:
         low, high = counts(schema, "minLength", "maxLength", place)
-        bounded = (low, high) != (0, None)
+        bounded, quote = (low, high) != (0, None), self.rules.dialect.quote
         for keyword in ("pattern", "format"):
             if keyword in schema and (bounded or ("pattern" in schema and "format" in schema)):
                 raise CannotExpress((*place, keyword), "it stands beside another limit on the same text")
         if "pattern" in schema:
             try:
-                body = pattern_grammar(self.rules, schema["pattern"])
+                body = pattern_grammar(self.rules, schema["pattern"], self.rules.dialect.spelling)
             except (UnknownPattern, TypeError) as error:
                 raise CannotExpress((*place, "pattern"), f"{error}") from error
-            return self.rules.add("pattern", rf'"\"" ({body}) "\""')
+            return self.rules.add("pattern", f"{quote} ({body}) {quote}")
         if "format" in schema:
             if schema["format"] not in FORMATS:
                 known = ", ".join(sorted(FORMATS))
                 raise CannotExpress((*place, "format"), f"{schema['format']!r} is not known ({known} are)")
-            return self.rules.add("format", rf'"\"" {FORMATS[schema["format"]]} "\""')
+            return self.rules.add("format", f"{quote} {FORMATS[schema['format']]} {quote}")
         if not bounded:
             return "string"
-        return self.rules.add("string", rf'"\"" {repeat(self.rules, "char", low, high)} "\""')
+        return self.rules.add("string", f"{quote} {repeat(self.rules, 'char', low, high)} {quote}")
 
     def _number(self, name: str, schema: dict[str, Any], place: Place) -> str:
         bounds = {keyword: bound(schema[keyword], (*place, keyword)) for keyword in _BOUNDS if keyword in schema}

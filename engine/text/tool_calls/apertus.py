@@ -8,7 +8,7 @@ from engine.text.tool_calls.calls import Calls
 from engine.text.tool_calls.json_calls import arguments, closing
 from engine.text.tool_calls.parser import BlockParser
 from engine.text.tool_calls.reading import Reading, Source
-from engine.text.tool_calls.syntax import Syntax
+from engine.text.tool_calls.syntax import Form, Syntax
 from engine.text.tool_calls.values import dumps
 from engine.types import ToolDefinition
 
@@ -20,6 +20,7 @@ class Apertus(Syntax):
 
     name = "apertus"
     markers = (OPEN, CLOSE)
+    form = Form(end="\n}", following=',\n{"', last="\n]", close=CLOSE)
 
     def spoken_by(self, template: str) -> bool:
         """Whether the template has the opening word."""

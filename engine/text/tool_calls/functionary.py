@@ -8,7 +8,7 @@ from engine.text.tool_calls.calls import Calls
 from engine.text.tool_calls.json_calls import arguments
 from engine.text.tool_calls.parser import WholeParser
 from engine.text.tool_calls.reading import Malformed, Reading, Source
-from engine.text.tool_calls.syntax import Syntax
+from engine.text.tool_calls.syntax import Form, Syntax
 from engine.types import ToolDefinition
 
 MARK, USER = ">>>", "all"
@@ -20,6 +20,8 @@ class Functionary(Syntax):
     name = "functionary-v3.2"
     whole = True
     markers: tuple[str, ...] = ()
+    answer = f"{USER}\n"
+    form = Form(following=MARK)
 
     def spoken_by(self, template: str) -> bool:
         """Whether the template writes such messages."""

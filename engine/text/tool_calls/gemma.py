@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
+from engine.text.grammar.calls import CallRules, word
+from engine.text.grammar.dialects import quoted
+from engine.text.grammar.text import text_rules
 from engine.text.tool_calls.calls import Calls
 from engine.text.tool_calls.json_calls import closing
 from engine.text.tool_calls.parser import BlockParser
 from engine.text.tool_calls.reading import Malformed, Reading, Source
-from engine.text.tool_calls.syntax import Syntax
+from engine.text.tool_calls.syntax import Form, Syntax
 from engine.text.tool_calls.values import dumps, typed
 from engine.types import ToolDefinition
 
@@ -41,7 +44,16 @@ class Gemma(Syntax, Struct, frozen=True, kw_only=True):
 
     def opening(self, name: str | None) -> str:
         """The first characters of a call."""
-        return f"{self.open}{_CALL}" + ("" if name is None else f"{name}{{")
+        return f"{self.open}{_CALL}" + (name or "")
+
+    @property
+    def form(self) -> Form:
+        """A block for each call."""
+        return Form(following=f"{self.close}{self.open}{_CALL}", close=self.close)
+
+    def rules(self, tools: Sequence[ToolDefinition], tokens: Mapping[str, int]) -> CallRules:
+        """An empty grammar, whose values are as the syntax has them."""
+        return CallRules(tools, tokens, quoted(self.quote, word(self.quote, tokens), "raw", text_rules(self.quote)))
 
     def _block(self, source: Source, calls: Calls, _opening: str) -> Reading[None]:
         while True:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from engine.text.grammar.calls import CallRules
 from engine.text.tool_calls.calls import Calls
 from engine.text.tool_calls.parser import BlockParser
+from engine.text.tool_calls.plain_grammar import TAGS, Element, plain_arguments
 from engine.text.tool_calls.reading import Malformed, Reading, Source
-from engine.text.tool_calls.syntax import Syntax
+from engine.text.tool_calls.syntax import Form, Syntax
 from engine.text.tool_calls.values import Arguments, Schemas, value
 from engine.types import ToolDefinition
 
@@ -51,6 +53,21 @@ class Glm(Syntax):
         begin = f"{self._section}\n{self._open}" if self._suffix else self._open
         end = self._separator if self._suffix else ""
         return begin if name is None else f"{begin}{name}{end}\n"
+
+    @property
+    def form(self) -> Form:
+        """Another call, or the end of the section where there is one."""
+        close = f"\n{self._section_end}" if self._suffix else ""
+        return Form(end=self._close, following=f"\n{self._open}", close=close)
+
+    def rules(self, tools: Sequence[ToolDefinition], tokens: Mapping[str, int]) -> CallRules:
+        """An empty grammar, in whose values no tag is closed."""
+        return CallRules(tools, tokens, TAGS)
+
+    def body(self, rules: CallRules, tool: ToolDefinition) -> str:
+        """A pair of elements for each argument."""
+        between = f"{self._key_end}\n{self._value}"
+        return plain_arguments(rules, tool, Element(before=self._key, between={None: between}, behind=self._value_end))
 
     def _block(self, source: Source, calls: Calls, opening: str, schemas: Schemas) -> Reading[None]:
         if opening != self._open:

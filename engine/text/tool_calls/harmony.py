@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+from engine.text.grammar.calls import CallRules
+from engine.text.grammar.dialects import json_without
 from engine.text.tool_calls.calls import Calls
 from engine.text.tool_calls.parser import WholeParser
 from engine.text.tool_calls.reading import Cut, Reading, Source
-from engine.text.tool_calls.syntax import Syntax
+from engine.text.tool_calls.syntax import Form, Syntax
 from engine.types import ToolDefinition
 
 CHANNEL, MESSAGE, START, CONSTRAIN = "<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"
@@ -26,6 +28,8 @@ class Harmony(Syntax):
     name = "harmony"
     whole = True
     markers = (CHANNEL, MESSAGE, START, CONSTRAIN, *ENDS)
+    answer = f"{CHANNEL}final{MESSAGE}"
+    form = Form()
 
     def spoken_by(self, template: str) -> bool:
         """Whether the template writes channels."""
@@ -39,6 +43,10 @@ class Harmony(Syntax):
         """The first characters of a call."""
         begin = f"{CHANNEL}commentary{_TO}{_TOOLS}"
         return begin if name is None else f"{begin}{name} {CONSTRAIN}json{MESSAGE}"
+
+    def rules(self, tools: Sequence[ToolDefinition], tokens: Mapping[str, int]) -> CallRules:
+        """An empty grammar; no word of the format stands in its values."""
+        return CallRules(tools, tokens, json_without("<|"))
 
 
 def _answer(source: Source, calls: Calls) -> Reading[None]:

@@ -9,7 +9,7 @@ from engine.text.tool_calls.calls import Calls
 from engine.text.tool_calls.json_calls import call_objects, closing
 from engine.text.tool_calls.parser import BlockParser
 from engine.text.tool_calls.reading import Reading, Source
-from engine.text.tool_calls.syntax import Syntax
+from engine.text.tool_calls.syntax import Form, Syntax
 from engine.types import ToolDefinition
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
@@ -21,6 +21,7 @@ class Hermes(Syntax):
 
     name = "hermes"
     markers = (OPEN, CLOSE)
+    form = Form(end="\n}", following=f'\n{CLOSE}\n{OPEN}\n{{"name": "', close=f"\n{CLOSE}")
 
     def spoken_by(self, template: str) -> bool:
         """Whether the template shows the model the opening tag; other syntaxes that have it are asked before."""

@@ -11,7 +11,7 @@ from engine.text.tool_calls.json_object import Keys
 from engine.text.tool_calls.parser import BlockParser
 from engine.text.tool_calls.pythonic import python_arguments
 from engine.text.tool_calls.reading import Malformed, Reading, Source
-from engine.text.tool_calls.syntax import Syntax
+from engine.text.tool_calls.syntax import Form, Syntax
 from engine.text.tool_calls.values import Arguments, Schemas
 from engine.types import ToolDefinition
 
@@ -28,6 +28,7 @@ class Llama(Syntax):
 
     name = "llama-3"
     markers = (TAG,)
+    form = Form(end="\n}", following='; {"name": "')
 
     def spoken_by(self, template: str) -> bool:
         """Whether the template asks for such objects."""

@@ -11,7 +11,7 @@ from engine.text.tool_calls.json_calls import arguments, call_objects
 from engine.text.tool_calls.json_object import Keys
 from engine.text.tool_calls.parser import BlockParser
 from engine.text.tool_calls.reading import Reading, Source
-from engine.text.tool_calls.syntax import Syntax
+from engine.text.tool_calls.syntax import Form, Syntax
 from engine.types import ToolDefinition
 
 OPEN, IDENTITY, ARGUMENTS = "[TOOL_CALLS]", "[CALL_ID]", "[ARGS]"
@@ -26,6 +26,7 @@ class Mistral(Syntax):
     def __init__(self, *, named: bool) -> None:
         self.name = "mistral-named" if named else "mistral"
         self._named = named
+        self.form = Form(following=OPEN) if named else Form(end="\n}", following=',\n{"name": "', last="\n]")
 
     def spoken_by(self, template: str) -> bool:
         """Whether the template has the opening word, and says which form."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from engine.text.grammar.calls import CallRules
 from engine.text.tool_calls.calls import Calls
 from engine.text.tool_calls.parser import WholeParser
 from engine.text.tool_calls.reading import Reading, Source
-from engine.text.tool_calls.syntax import Syntax
+from engine.text.tool_calls.syntax import Form, Syntax
 from engine.text.tool_calls.tagged_xml import TaggedXml
 from engine.text.tool_calls.values import Schemas
 from engine.types import ToolDefinition
@@ -24,6 +25,7 @@ class Muse(Syntax):
     name = "muse"
     whole = True
     markers = (START, MESSAGE, *ENDS)
+    answer = f" {_TO}user{MESSAGE}"
 
     def spoken_by(self, template: str) -> bool:
         """Whether the template writes calls so."""
@@ -44,6 +46,20 @@ class Muse(Syntax):
             return f" {_TO}"
         call = _call()
         return f" {_TO}{name}{MESSAGE}{call.block}\n{call.call}{name}{call.head_end}\n"
+
+    @property
+    def form(self) -> Form:
+        """A message for each call."""
+        call = _call()
+        return Form(end=f"{call.call_end}\n{call.block_end}", following=f"{ENDS[0]}{START}assistant {_TO}")
+
+    def rules(self, tools: Sequence[ToolDefinition], tokens: Mapping[str, int]) -> CallRules:
+        """As those of elements."""
+        return _call().rules(tools, tokens)
+
+    def body(self, rules: CallRules, tool: ToolDefinition) -> str:
+        """As in elements."""
+        return _call().body(rules, tool)
 
 
 def _call() -> TaggedXml:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Generator, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from engine.text.grammar.calls import CallRules
 from engine.text.tool_calls.calls import Calls
 from engine.text.tool_calls.json_calls import arguments, closing
 from engine.text.tool_calls.parser import BlockParser
 from engine.text.tool_calls.reading import Malformed, Reading, Source
-from engine.text.tool_calls.syntax import Syntax
+from engine.text.tool_calls.syntax import Form, Syntax
 from engine.text.tool_calls.values import Schemas
 from engine.types import ToolDefinition
 
@@ -29,11 +30,13 @@ class NamedJson(Syntax, Struct, frozen=True, kw_only=True):
     """Begins a section of calls."""
     call: str
     """Begins a call, in a section."""
-    head: Head
+    read_head: Head
     named: str
     """How a call to `{name}` begins, after `call`."""
     ends: tuple[str, ...]
     """Words that end a call."""
+    end: str
+    """That of them which the model's template writes."""
     section_ends: tuple[str, ...]
     further: tuple[str, ...] = ()
     """Further words that have to be seen."""
@@ -61,12 +64,22 @@ class NamedJson(Syntax, Struct, frozen=True, kw_only=True):
         begin = self.section + ("" if self.section == self.call else self.call)
         return begin if name is None else begin + self.named.format(name=name)
 
+    @property
+    def form(self) -> Form:
+        """The section goes on, or its end follows."""
+        return Form(following=f"{self.end}\n{self.call}", close=self.end + "".join(self.section_ends[:1]))
+
+    def head(self, rules: CallRules, name: str) -> str:
+        """As in the opening, with any number."""
+        before, zero, behind = self.named.format(name=name).partition(":0")
+        return f"{rules.word(f'{before}:')} [0-9]{{1,3}} {rules.word(behind)}" if zero else rules.word(before)
+
     def _block(self, source: Source, calls: Calls, opening: str, schemas: Schemas) -> Reading[None]:
         if opening != self.call:
             yield from source.space()
             yield from source.expect(self.call)
         while True:
-            name, identity = yield from self.head(source)
+            name, identity = yield from self.read_head(source)
             if opening == self.call and not schemas.allow(name):
                 raise Malformed
             calls.begin(name, identity)
@@ -88,9 +101,10 @@ def named_json() -> tuple[NamedJson, ...]:
             taught=("<|tool_calls_section_begin|>",),
             section="<|tool_calls_section_begin|>",
             call="<|tool_call_begin|>",
-            head=_kimi_head,
+            read_head=_kimi_head,
             named="functions.{name}:0<|tool_call_argument_begin|>",
             ends=("<|tool_call_end|>",),
+            end="<|tool_call_end|>",
             section_ends=("<|tool_calls_section_end|>",),
             further=("<|tool_call_argument_begin|>",),
         ),
@@ -99,9 +113,10 @@ def named_json() -> tuple[NamedJson, ...]:
             taught=("<function=", "</function>", "<|python_tag|>"),
             section="<function=",
             call="<function=",
-            head=_function_head,
+            read_head=_function_head,
             named="{name}>",
             ends=("</function>",),
+            end="</function>",
             section_ends=(),
         ),
     )
@@ -115,9 +130,10 @@ def _deepseek() -> tuple[NamedJson, NamedJson]:
         taught=(begin,),
         section=begin,
         call="<｜tool▁call▁begin｜>",
-        head=_deepseek_head,
+        read_head=_deepseek_head,
         named="{name}<｜tool▁sep｜>",
         ends=("```<｜tool▁call▁end｜>", "```\n<｜tool▁call▁end｜>", "<｜tool▁call▁end｜>", "```"),
+        end="<｜tool▁call▁end｜>",
         section_ends=(end,),
         further=("<｜tool▁sep｜>", "<｜tool▁call▁end｜>"),
     )
@@ -126,6 +142,7 @@ def _deepseek() -> tuple[NamedJson, NamedJson]:
             newer,
             name="deepseek-v3",
             taught=(begin, "```json"),
+            end="\n```<｜tool▁call▁end｜>",
             named="function<｜tool▁sep｜>{name}\n```json\n",
         ),
         newer,

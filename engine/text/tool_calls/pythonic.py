@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
+from engine.text.grammar.calls import CallRules
+from engine.text.grammar.dialects import PYTHON
 from engine.text.tool_calls.calls import Calls
 from engine.text.tool_calls.json_calls import closing
 from engine.text.tool_calls.parser import BlockParser
+from engine.text.tool_calls.python_grammar import keyword_arguments
 from engine.text.tool_calls.reading import Malformed, Reading, Source
-from engine.text.tool_calls.syntax import Syntax
+from engine.text.tool_calls.syntax import Form, Syntax
 from engine.text.tool_calls.values import Arguments, Schemas, dumps, python_data, typed
 from engine.types import ToolDefinition
 
@@ -53,6 +56,22 @@ class Pythonic(Syntax, Struct, frozen=True, kw_only=True):
         """The first characters of a call."""
         begin = ("" if self.bare else self.openings[0]) + ("[" if self.listed else "")
         return begin if name is None else f"{begin}{name}("
+
+    @property
+    def form(self) -> Form:
+        """The list goes on, or its end follows."""
+        close = "\n" + self.closings[0]
+        if not self.listed:
+            return Form(following="\n", close=close)
+        return Form(following=", ", last="\n]", close="" if self.bare else close)
+
+    def rules(self, tools: Sequence[ToolDefinition], tokens: Mapping[str, int]) -> CallRules:
+        """An empty grammar, whose values are Python's."""
+        return CallRules(tools, tokens, PYTHON)
+
+    def body(self, rules: CallRules, tool: ToolDefinition) -> str:
+        """Arguments with their names, and the closing parenthesis."""
+        return keyword_arguments(rules, tool)
 
     def _block(self, source: Source, calls: Calls, opening: str, schemas: Schemas) -> Reading[None]:
         yield from source.space()

@@ -26,6 +26,12 @@ class Cut(Exception):
     """The answer ended in the middle."""
 
 
+def name_fits(name: str) -> bool:
+    """Whether `name` can be that of a tool, or of an argument, where it stands among markup."""
+    known = name == name.strip() and 0 < len(name) <= _NAME
+    return known and not any(char in '"<>{}()' or not char.isprintable() for char in name)
+
+
 class Source:
     """The answer, as far as it has come: what was read since the last `commit`, and what is still to be read."""
 
@@ -125,7 +131,7 @@ class Source:
         """Reads a name, and over the one of `ends` that follows it. Raises `Malformed` when it is none."""
         name, end = yield from self.until(*ends, limit=_NAME)
         name = name.strip()
-        if not name or any(char in '"<>{}()' or not char.isprintable() for char in name):
+        if not name_fits(name):
             raise Malformed
         return name, end
 

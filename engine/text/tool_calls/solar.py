@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from engine.text.grammar.calls import CallRules
 from engine.text.tool_calls.calls import Calls
 from engine.text.tool_calls.json_calls import arguments
 from engine.text.tool_calls.parser import WholeParser
 from engine.text.tool_calls.reading import Reading, Source
-from engine.text.tool_calls.syntax import Syntax
+from engine.text.tool_calls.syntax import Form, Syntax
 from engine.types import ToolDefinition
 
 BEGIN, THINK, CONTENT, CALLS = "<|begin|>", "<|think|>", "<|content|>", "<|tool_calls|>"
@@ -22,6 +23,8 @@ class Solar(Syntax):
 
     name = "solar-open"
     whole = True
+    answer = CONTENT
+    form = Form(following=f"{CALL_END}\n{CALL}", close=CALL_END)
     markers = (BEGIN, THINK, CONTENT, CALLS, CALL, NAME, ARGUMENTS, CALL_END, *ENDS)
 
     def spoken_by(self, template: str) -> bool:
@@ -35,6 +38,10 @@ class Solar(Syntax):
     def opening(self, name: str | None) -> str:
         """The first characters of a call. The model would make up the id, so the name can't be told before."""
         return CALLS + CALL if name is None else f"{CALLS}{CALL}call0{NAME}{name}{ARGUMENTS}"
+
+    def head(self, rules: CallRules, name: str) -> str:
+        """An id of the model's own, and the name."""
+        return f"[a-zA-Z0-9_-]{{1,24}} {rules.word(f'{NAME}{name}{ARGUMENTS}')}"
 
 
 def _answer(source: Source, calls: Calls) -> Reading[None]:

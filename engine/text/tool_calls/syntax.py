@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from msgspec import Struct
+
+from engine.text.grammar.calls import CallRules
 from engine.text.tool_calls.calls import Piece
 from engine.types import ToolDefinition
 
@@ -19,6 +22,19 @@ class ToolCallParser(Protocol):
     def close(self) -> Sequence[Piece]:
         """The rest, at the end of the answer. What turned out to be no call is text: nothing is lost."""
         ...
+
+
+class Form(Struct, frozen=True, kw_only=True):
+    """What stands around the calls of an answer that must have some; a line break is any white space."""
+
+    end: str = ""
+    """Behind the arguments of each call."""
+    following: str | None = None
+    """From there to the name of another call; `None` where one answer makes one call."""
+    last: str = ""
+    """Behind the last call."""
+    close: str = ""
+    """Behind that, where the model likes: it may end its answer instead."""
 
 
 class ToolCallSyntax(Protocol):
@@ -51,6 +67,28 @@ class ToolCallSyntax(Protocol):
         """How a call begins, for answers that must be one: of the tool `name`, or of any."""
         ...
 
+    @property
+    def answer(self) -> str:
+        """What an answer that calls nothing begins with, behind the prompt."""
+        ...
+
+    @property
+    def form(self) -> Form:
+        """What stands around calls."""
+        ...
+
+    def rules(self, tools: Sequence[ToolDefinition], tokens: Mapping[str, int]) -> CallRules:
+        """An empty grammar of calls; `tokens` are the markers that are control tokens, with their ids."""
+        ...
+
+    def head(self, rules: CallRules, name: str) -> str:
+        """GBNF of what leads to the arguments of the tool `name`, behind `opening(None)`."""
+        ...
+
+    def body(self, rules: CallRules, tool: ToolDefinition) -> str:
+        """GBNF of a tool's arguments. Raises `BadInput` when they cannot be held to their schema and have to be."""
+        ...
+
     def own_id(self, identity: str) -> str:
         """The id of a call as templates of this syntax take it: some refuse ids that other models' calls have."""
         ...
@@ -60,6 +98,19 @@ class Syntax:
     """Base of the syntaxes: what most of them have in common."""
 
     whole = False
+    answer = ""
+
+    def rules(self, tools: Sequence[ToolDefinition], tokens: Mapping[str, int]) -> CallRules:
+        """An empty grammar, whose values are JSON."""
+        return CallRules(tools, tokens)
+
+    def head(self: ToolCallSyntax, rules: CallRules, name: str) -> str:
+        """As in the opening of a call of `name`."""
+        return rules.word(self.opening(name).removeprefix(self.opening(None)))
+
+    def body(self, rules: CallRules, tool: ToolDefinition) -> str:
+        """One object."""
+        return rules.arguments(tool)
 
     def own_id(self, identity: str) -> str:
         """Any id will do."""

@@ -12,7 +12,7 @@ from engine.text.tool_calls.json_calls import call_objects, closing
 from engine.text.tool_calls.json_object import Keys
 from engine.text.tool_calls.parser import BlockParser
 from engine.text.tool_calls.reading import Reading, Source
-from engine.text.tool_calls.syntax import Syntax
+from engine.text.tool_calls.syntax import Form, Syntax
 from engine.types import ToolDefinition
 
 COHERE = Keys(name=("tool_name",), arguments=("parameters",))
@@ -32,6 +32,8 @@ class TaggedJson(Syntax, Struct, frozen=True, kw_only=True):
     listed: bool = True
     tokens: tuple[str, ...] = ()
     """The tokens that its words are made of, where they are more than one."""
+    several: bool = True
+    """An answer may have more than one call."""
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -51,6 +53,13 @@ class TaggedJson(Syntax, Struct, frozen=True, kw_only=True):
         key, value = self.keys.name[0], self.keys.arguments[0]
         begin = f'{self.openings[0]}{"[" if self.listed else ""}{{"{key}": '
         return f'{begin}"' if name is None else f'{begin}{json.dumps(name, ensure_ascii=False)}, "{value}": '
+
+    @property
+    def form(self) -> Form:
+        """The list goes on, or objects follow each other."""
+        following = f'{"," if self.listed else ""}\n{{"{self.keys.name[0]}": "' if self.several else None
+        close = f"\n{self.closings[0]}" if self.closings else ""
+        return Form(end="\n}", following=following, last="\n]" if self.listed else "", close=close)
 
     def _block(self, source: Source, calls: Calls, _opening: str) -> Reading[None]:
         yield from call_objects(source, calls, self.keys)
@@ -89,6 +98,7 @@ def tagged_json() -> tuple[TaggedJson, ...]:
             taught=("<|function_call|>", "'role': 'function call'"),
             tokens=("<|role_sep|>",),
             listed=False,
+            several=False,
         ),
     )
 

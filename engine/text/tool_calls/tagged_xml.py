@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from engine.text.grammar.calls import CallRules
 from engine.text.tool_calls.calls import Calls
 from engine.text.tool_calls.json_calls import call_objects, closing
 from engine.text.tool_calls.parser import BlockParser
+from engine.text.tool_calls.plain_grammar import TAGS, Element, plain_arguments
 from engine.text.tool_calls.reading import Malformed, Reading, Source
-from engine.text.tool_calls.syntax import Syntax
+from engine.text.tool_calls.syntax import Form, Syntax
 from engine.text.tool_calls.values import Arguments, Schemas, value
 from engine.types import ToolDefinition
 
@@ -40,6 +42,8 @@ class TaggedXml(Syntax, Struct, frozen=True, kw_only=True):
     """A token that is part of all its words."""
     lines: bool = False
     """Values stand on lines of their own."""
+    together: bool = False
+    """A block has all the calls, not just one."""
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -64,6 +68,30 @@ class TaggedXml(Syntax, Struct, frozen=True, kw_only=True):
         """The first characters of a call."""
         begin = f"{self.block}\n{self.call}" if self.block else self.call
         return begin if name is None else f"{begin}{name}{self.head_end}\n"
+
+    @property
+    def form(self) -> Form:
+        """Another call in the same block, or in one of its own."""
+        if not self.block:
+            return Form(end=self.call_end, following=f"\n{self.call}")
+        between = "\n" if self.together else f"\n{self.block_end}\n{self.block}\n"
+        return Form(end=self.call_end, following=between + self.call, close=f"\n{self.block_end}")
+
+    def rules(self, tools: Sequence[ToolDefinition], tokens: Mapping[str, int]) -> CallRules:
+        """An empty grammar, in whose values no tag is closed."""
+        return CallRules(tools, tokens, TAGS)
+
+    def body(self, rules: CallRules, tool: ToolDefinition) -> str:
+        """An element for each argument."""
+        kinds: dict[bool | None, str] = {text: end for end, text in self.kinds}
+        element = Element(
+            before=self.argument,
+            between=kinds or {None: self.head_end},
+            behind=self.argument_end,
+            line="\n" if self.lines else "",
+            kept_out=() if self.lines else (_CDATA,),
+        )
+        return plain_arguments(rules, tool, element)
 
     def _block(self, source: Source, calls: Calls, opening: str, schemas: Schemas) -> Reading[None]:
         if opening != self.call:
@@ -143,6 +171,7 @@ def _invocations() -> tuple[TaggedXml, ...]:
         call_end="</invoke>",
         argument='<parameter name="',
         argument_end="</parameter>",
+        together=True,
     )
     minicpm = replace(
         minimax,
@@ -171,5 +200,6 @@ def _deepseek(name: str, block: str) -> TaggedXml:
         call_end=f"</{mark}invoke>",
         argument=f'<{mark}parameter name="',
         argument_end=f"</{mark}parameter>",
+        together=True,
         kinds=(('" string="true">', True), ('" string="false">', False)),
     )

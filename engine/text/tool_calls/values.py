@@ -20,7 +20,8 @@ class Schemas:
     """The types of the tools' arguments."""
 
     def __init__(self, tools: Sequence[ToolDefinition]) -> None:
-        self._properties = {tool.name: _mapping(tool.parameters.get("properties")) for tool in tools}
+        self._documents = {tool.name: tool.parameters for tool in tools}
+        self._properties = {name: _properties(schema, schema, 0) for name, schema in self._documents.items()}
         self.tools = frozenset(self._properties)
         """The names of the tools."""
 
@@ -34,7 +35,7 @@ class Schemas:
 
     def types(self, tool: str, argument: str) -> frozenset[str]:
         """The types that an argument may have; empty when that is not known."""
-        return frozenset(_types(self._properties.get(tool, {}).get(argument), 0))
+        return frozenset(_types(self._properties.get(tool, {}).get(argument), self._documents.get(tool, {}), 0))
 
 
 class Arguments:
@@ -152,15 +153,38 @@ def _type(data: Any) -> frozenset[str]:
     return frozenset(kinds.get(type(data), ("array",)))
 
 
-def _types(schema: Any, depth: int) -> Iterator[str]:
+def _properties(schema: Any, document: dict[str, Any], depth: int) -> dict[str, Any]:
+    """The properties of an object's schema, those of its references and of `allOf` among them."""
+    if not isinstance(schema, dict) or depth > 8:
+        return {}
+    found: dict[str, Any] = {}
+    for part in (*_sequence(schema.get("allOf")), *_referred(schema, document)):
+        found |= _properties(part, document, depth + 1)
+    return found | _mapping(schema.get("properties"))
+
+
+def _referred(schema: dict[str, Any], document: dict[str, Any]) -> list[Any]:
+    """What a schema refers to, where that is a part of the same document."""
+    reference = schema.get("$ref")
+    if not isinstance(reference, str) or not reference.startswith("#/"):
+        return []
+    target: Any = document
+    for part in reference[2:].split("/"):
+        target = _mapping(target).get(part.replace("~1", "/").replace("~0", "~"))
+    return [target]
+
+
+def _types(schema: Any, document: dict[str, Any], depth: int) -> Iterator[str]:
     """The types that a schema allows, as far as it says so in plain words."""
     if not isinstance(schema, dict) or depth > 8:
         return
+    for target in _referred(schema, document):
+        yield from _types(target, document, depth + 1)
     named = schema.get("type")
     yield from (name for name in _sequence(named) or [named] if isinstance(name, str))
     for key in ("anyOf", "oneOf", "allOf"):
         for option in _sequence(schema.get(key)):
-            yield from _types(option, depth + 1)
+            yield from _types(option, document, depth + 1)
     if not named:
         for choice in [*_sequence(schema.get("enum")), *([schema["const"]] if "const" in schema else [])]:
             yield from _type(choice)

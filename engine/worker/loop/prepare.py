@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from engine.errors import BadInput, ContextLengthExceeded, TemplateError, Unsupported
 from engine.text import chatml, reasoning
-from engine.text.grammar.calls import answer_grammar, calls_or_answer, forced_call
+from engine.text.grammar.calls import answer_grammar
 from engine.text.guard import Guard
 from engine.text.markers import visible
 from engine.text.reasoning import ReasoningSplitter
@@ -19,6 +19,7 @@ from engine.text.sampling import GENERAL, merged
 from engine.text.stream import TextStream
 from engine.text.template import ChatTemplate, message_data, tool_data
 from engine.text.tool_calls import choose
+from engine.text.tool_calls.forcing import calls_or_answer, forced_calls
 from engine.types import Delta, GenerateRequest, LoadedFacts, Message
 from engine.worker.backend import Backend, Job
 from engine.worker.loop.requests import check_abilities, for_choice, plain_prompt
@@ -56,7 +57,9 @@ class Preparer:
         self._marks = reasoning.choose(source or "")
         words = self._syntax.markers if self._syntax else ()
         self._visible = visible(self._vocabulary, self._marks.markers)
-        self._visible_with_calls = self._visible | visible(self._vocabulary, words)
+        marked = visible(self._vocabulary, words)
+        self._tokens = {spelling.decode(): token for token, spelling in marked.items()}
+        self._visible_with_calls = self._visible | marked
         self._template: ChatTemplate | None = None
         self._fault: TemplateError | None = None
         try:
@@ -82,7 +85,7 @@ class Preparer:
         sampling = merged(request.sampling, self._defaults, GENERAL)
         answers = []
         for choice in range(request.n):
-            stream = self._stream(request, begun=bool(opening), opened=opened)
+            stream = self._stream(request, begun=opening is not None, opened=opened)
             begun = stream.prime(self._guard.plain(opening)) if opening else []
             job = Job(
                 id=next(self._ids),
@@ -100,26 +103,30 @@ class Preparer:
         """The tokens that an answer to `request` would follow. Raises as `prepare` does."""
         return self._prompt(request)[0]
 
-    def _prompt(self, request: GenerateRequest) -> tuple[tuple[int, ...], str, bool]:
+    def _prompt(self, request: GenerateRequest) -> tuple[tuple[int, ...], str | None, bool]:
         """The prompt, the beginning of a call when the answer has to be one, and whether it ends inside reasoning."""
         if request.prompt is not None or request.prompt_tokens is not None:
-            return plain_prompt(request, self._vocabulary, self._infill), "", False
+            return plain_prompt(request, self._vocabulary, self._infill), None, False
         rendered, opening = self._render(request)
-        opened = not opening and self._marks.opened_by(rendered)
+        opened = opening is None and self._marks.opened_by(rendered)
         if opened and request.format.kind != "text":
             # What has to keep to a grammar is the answer; reasoning would have to keep to it, too.
             rendered, opened = f"{rendered}\n{self._marks.close}\n\n", False
-        return tuple(self._guard.tokens(rendered + opening)), opening, opened
+        return tuple(self._guard.tokens(rendered + (opening or ""))), opening, opened
 
-    def _grammar(self, request: GenerateRequest, opening: str) -> str:
+    def _grammar(self, request: GenerateRequest, opening: str | None) -> str:
         """What the answer is held to; empty for anything."""
-        syntax = self._syntax.name if self._syntax else ""
-        if opening:
+        if self._syntax is None or not request.messages or not _offers_tools(request):
+            return answer_grammar(request.format)
+        several = request.parallel_tool_calls
+        if opening is not None:
+            if not self._facts.grammar:
+                return ""
             name = request.tool_choice.name if request.tool_choice.mode == "named" else None
-            return forced_call(syntax, request.tools, name) if self._facts.grammar else ""
-        if request.format.kind != "text" and request.messages and _offers_tools(request):
-            return calls_or_answer(syntax, request.tools, request.format)
-        return answer_grammar(request.format)
+            return forced_calls(self._syntax, request.tools, name, several=several, tokens=self._tokens)
+        if request.format.kind != "text":
+            return calls_or_answer(self._syntax, request.tools, request.format, several=several, tokens=self._tokens)
+        return ""
 
     def _room(self, prompt: int, wanted: int | None) -> int:
         if not prompt:
@@ -131,7 +138,7 @@ class Preparer:
         left = self._context - prompt
         return left if wanted is None else min(wanted, left)
 
-    def _render(self, request: GenerateRequest) -> tuple[str, str]:
+    def _render(self, request: GenerateRequest) -> tuple[str, str | None]:
         """The prompt, and the beginning of a call when the answer has to be one; both guarded."""
         if self._template is None:
             raise self._fault or TemplateError("The model has no usable chat template.")
@@ -150,7 +157,7 @@ class Preparer:
         messages = [self._guard.protect(message_data(self._own_ids(message))) for message in request.messages]
         rendered = self._template.render(messages, tools)
         opening = self._opening(request)
-        if opening and self._marks.opened_by(rendered):
+        if opening is not None and self._marks.opened_by(rendered):
             rendered += f"\n{self._marks.close}\n\n"
         return rendered, opening
 
@@ -162,10 +169,10 @@ class Preparer:
         answered = None if message.tool_call_id is None else self._syntax.own_id(message.tool_call_id)
         return replace(message, tool_calls=calls, tool_call_id=answered)
 
-    def _opening(self, request: GenerateRequest) -> str:
+    def _opening(self, request: GenerateRequest) -> str | None:
         choice = request.tool_choice
         if self._syntax is None or not _offers_tools(request) or choice.mode not in ("required", "named"):
-            return ""
+            return None
         name = choice.name if choice.mode == "named" else None
         if choice.mode == "named" and name not in {tool.name for tool in request.tools}:
             raise BadInput(f"tool_choice names {name!r}, which is not among the tools.", param="tool_choice")
@@ -183,6 +190,7 @@ class Preparer:
             tools=syntax.parser(_new_call_id, request.tools) if syntax else None,
             stops=request.stop,
             visible=self._visible_with_calls if syntax else self._visible,
+            several=request.parallel_tool_calls,
         )
 
     def _noted(self, *, without_template: bool) -> tuple[str, ...]:
