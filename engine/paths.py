@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.errors import StartError
+
+if TYPE_CHECKING:
+    from platformdirs.api import PlatformDirsABC as PlatformDirs
 
 SOCKET_PATH_LIMIT = 100
 """Bytes; `sun_path` holds 108 on Linux and 104 on macOS, its final NUL included."""
@@ -55,7 +60,7 @@ class Paths:
             data=dirs.user_data_path,
             cache=dirs.user_cache_path,
             state=dirs.user_state_path,
-            run=dirs.user_runtime_path,
+            run=_runtime_folder(dirs),
             models=own if own.is_dir() else dirs.user_data_path / "models",
             contained=False,
         )
@@ -107,3 +112,13 @@ class Paths:
                     meaning="Footplate keeps its settings, conversations and socket in folders of yours.",
                     remedy="Make it writable, or name another place with FOOTPLATE_HOME.",
                 ) from error
+
+
+def _runtime_folder(dirs: PlatformDirs) -> Path:
+    """The folder for sockets; beside the state where the platform gives none, which platformdirs says by a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            return dirs.user_runtime_path
+        except Warning:
+            return dirs.user_state_path / "run"

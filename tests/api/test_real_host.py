@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import openai
 import pytest
+from fixtures.waiting import until
 
 from engine.paths import Paths
 
@@ -141,10 +142,11 @@ async def test_a_client_that_leaves_frees_its_slot(ai: openai.AsyncOpenAI, host:
             stream = await ai.chat.completions.create(**asked("for ever"), stream=True)
             await anext(stream)
             await stream.close()
-        while True:
+
+        async def idle() -> bool:
             status = await host.status()
-            if status.get("requests", 0) == 0 and all(worker["state"] == "ready" for worker in status["workers"]):
-                break
-            await asyncio.sleep(0.05)
+            return status.get("requests", 0) == 0 and all(each["state"] == "ready" for each in status["workers"])
+
+        await until(idle, "no request under way")
         answer = await ai.chat.completions.create(**asked("hello"))
     assert answer.choices[0].message.content == "You said: hello"

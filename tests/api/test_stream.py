@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 from fake import FINISH, HELLO, FakeEngine, Serve
+from fixtures.waiting import until
 
 from engine.api.limits import Admission
 from engine.api.sse import Pace
@@ -104,8 +105,7 @@ async def test_a_client_that_leaves_ends_the_generation(
         await asyncio.wait([asking])
         await engine.closed.wait()
         assert engine.yielded == began
-        while admission.active:  # noqa: ASYNC110  (nothing tells of it)
-            await asyncio.sleep(0.01)
+        await until(lambda: not admission.active, "no request counts as active")
 
 
 async def test_a_client_that_does_not_read_holds_the_generation_back_and_is_dropped(

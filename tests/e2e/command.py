@@ -6,11 +6,10 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+from fixtures.waiting import wait_until
 from terminal import Terminal
 
 COMMAND = (sys.executable, "-P", "-m", "tui")
@@ -67,7 +66,7 @@ class Footplate:
 
     def leave(self, screen: Terminal) -> None:
         """Quits `screen` once its host knows that nothing runs; otherwise it would ask."""
-        eventually(lambda: (self.status() or {}).get("turns") == 0, "no turn under way")
+        wait_until(lambda: (self.status() or {}).get("turns") == 0, "no turn under way")
         screen.send("\x11")
         assert screen.wait_exit() == 0
 
@@ -76,11 +75,3 @@ class Footplate:
         status = self.status()
         assert status is not None, "no host runs"
         return psutil.Process(int(str(status["pid"])))
-
-
-def eventually(reached: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    """Waits until `reached` holds; fails naming `what` otherwise."""
-    deadline = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)

@@ -7,11 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import psutil
+from fixtures.waiting import until
 
 from engine.client import EngineClient
 from engine.errors import FootplateError
@@ -77,16 +78,6 @@ async def attach_soon() -> EngineClient:
 
     await until(there, "the host answers")
     return client
-
-
-async def until(reached: Callable[[], bool | Awaitable[bool]], what: str, seconds: float = 30) -> None:
-    """Waits for a condition; fails naming `what`."""
-    for _ in range(round(seconds / 0.05)):
-        held = reached()
-        if held if isinstance(held, bool) else await held:
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s: {what}")
 
 
 def host_process() -> psutil.Process:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from hosts import HOST, WORDS, attach_soon, attached, ended, host_process, kill, serving, talker, until, watching
+from fixtures.waiting import until
+from hosts import HOST, WORDS, attach_soon, attached, ended, host_process, kill, serving, talker, watching
 
 from engine.client import EngineClient
 from engine.errors import Conflict, HostUnreachable, SettingsError, StartError, VersionMismatch

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from fixtures.shape_model import write_model
-from hosts import attached, host_process, kill, until, watching
+from fixtures.waiting import until
+from hosts import attached, host_process, kill, watching
 
 from engine.client import EngineClient
 from engine.paths import Paths

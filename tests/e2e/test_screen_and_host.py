@@ -6,7 +6,8 @@ import os
 import signal
 from pathlib import Path
 
-from command import Footplate, eventually
+from command import Footplate
+from fixtures.waiting import wait_until
 
 STORY = " ".join(f"word{number}" for number in range(120)) + " the-end"
 READY = "Ask Guide"
@@ -35,7 +36,7 @@ def test_a_killed_screen_leaves_the_answer_to_finish(footplate: Footplate) -> No
         assert footplate.host().pid == host.pid
         screen.process.send_signal(signal.SIGKILL)
         screen.process.wait()
-    eventually(lambda: not host.is_running(), "the host ends when idle")
+    wait_until(lambda: not host.is_running(), "the host ends when idle")
 
 
 def test_a_hang_up_is_no_different(footplate: Footplate) -> None:
@@ -68,7 +69,7 @@ def test_quitting_an_idle_screen_ends_the_host(footplate: Footplate) -> None:
         screen.wait_for("guide")
         host = footplate.host()
         footplate.leave(screen)
-    eventually(lambda: not host.is_running(), "the host ends with its screen")
+    wait_until(lambda: not host.is_running(), "the host ends with its screen")
 
 
 def test_everything_stays_in_the_home(footplate: Footplate, tmp_path: Path) -> None:

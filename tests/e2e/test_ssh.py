@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import COMMAND, Footplate, eventually
+from command import COMMAND, Footplate
+from fixtures.waiting import wait_until
 from terminal import Terminal
 
 STORY = " ".join(f"word{number}" for number in range(120)) + " the-end"
@@ -36,7 +37,7 @@ def ssh(tmp_path: Path) -> Iterator[list[str]]:
     sshd = shutil.which("sshd") or "sshd"
     Path("/run/sshd").mkdir(exist_ok=True)
     server = subprocess.Popen([sshd, "-D", "-e", "-f", str(config)], stderr=subprocess.DEVNULL)
-    eventually(lambda: _listens(port), "sshd listens")
+    wait_until(lambda: _listens(port), "sshd listens")
     options = ("StrictHostKeyChecking=no", f"UserKnownHostsFile={tmp_path / 'known'}", "SendEnv=FOOTPLATE_HOME LANG")
     yield [
         "ssh", "-tt", "-q", "-F", "none", "-i", str(tmp_path / "user"), "-p", str(port),
@@ -62,9 +63,9 @@ def test_a_dropped_connection_costs_nothing(footplate: Footplate, ssh: list[str]
         host = footplate.host()
         screen.process.kill()
         screen.process.wait()
-    eventually(lambda: (footplate.status() or {}).get("screens") == 0, "the screen ends with its connection")
+    wait_until(lambda: (footplate.status() or {}).get("screens") == 0, "the screen ends with its connection")
     with Terminal(command, os.environ, rows=40, columns=120) as screen:
         screen.wait_for("word119", "the-end", seconds=60)
         assert footplate.host().pid == host.pid
         footplate.leave(screen)
-    eventually(lambda: not host.is_running(), "the host ends when idle")
+    wait_until(lambda: not host.is_running(), "the host ends when idle")

@@ -102,6 +102,10 @@ class FakeEngine:
         for event in events:
             self._queue.put_nowait(event)
 
+    def called(self, name: str) -> list[tuple[object, ...]]:
+        """The arguments of every request of that name."""
+        return [call[1:] for call in self.calls if call[0] == name]
+
     def snapshot(self) -> Snapshot:
         """What a screen starts from."""
         return Snapshot(

@@ -14,6 +14,7 @@ from engine.settings import TuiSettings
 from tui.app import FootplateApp
 
 DEADLINE_S = 30.0
+_TICK_S = 0.01
 
 
 async def until(pilot: Pilot[int], condition: Callable[[], object], what: str = "") -> None:
@@ -22,7 +23,7 @@ async def until(pilot: Pilot[int], condition: Callable[[], object], what: str = 
     while not condition():
         if asyncio.get_running_loop().time() > deadline:
             raise AssertionError(f"{what or 'The condition'} does not hold; the screen shows:\n{shown(pilot.app)}")
-        await pilot.pause(0.01)
+        await pilot.pause(_TICK_S)
     await pilot.pause()
 
 

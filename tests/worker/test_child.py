@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from workers import MODULE, ended, wait_until
+from fixtures.waiting import wait_until
+from workers import MODULE, ended
 
 from engine.worker.protocol import (
     Command,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from fixtures.waiting import until
 from workers import (
     DEADLINE_S,
     Changes,
@@ -22,7 +23,6 @@ from workers import (
     make_handle,
     pid_of,
     running,
-    until,
 )
 
 from engine.errors import (

@@ -7,7 +7,8 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from workers import Changes, answer, ask, collect, first_delta, running, until
+from fixtures.waiting import until
+from workers import Changes, answer, ask, collect, first_delta, running
 
 from engine.errors import BadInput, ContextLengthExceeded, InternalError, TemplateError, Unsupported
 from engine.types import Delta, Finish, GenerateRequest, Message, Prefill, ToolChoice, ToolDefinition, WorkerState

@@ -12,8 +12,9 @@ import psutil
 import pytest
 from fixtures.hybrid_model import write_hybrid
 from fixtures.shape_model import write_model
+from fixtures.waiting import until
 from msgspec.structs import replace
-from workers import answer, ended, pid_of, until
+from workers import answer, ended, pid_of
 
 from engine.builtin import GUIDE
 from engine.fleet.prefix_folder import PrefixFolder

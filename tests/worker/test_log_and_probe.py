@@ -6,7 +6,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from workers import MODULE, ask, collect, running, until
+from fixtures.waiting import until
+from workers import MODULE, ask, collect, running
 
 from engine.errors import WorkerDied
 from engine.types import WorkerState

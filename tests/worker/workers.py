@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -63,21 +62,6 @@ async def first_delta(outputs: AsyncIterator[Output]) -> Delta:
             if isinstance(output, Delta) and output.text:
                 return output
     raise AssertionError("the generation ended without text")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Waits for a condition, not for ever."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():  # noqa: ASYNC110 - what is waited for is another process
-            await asyncio.sleep(0.01)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """The same without a loop."""
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 def pid_of(handle: WorkerHandle) -> int:
