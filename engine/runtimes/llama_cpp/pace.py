@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-ALONE_S = 1.0
+ALONE_S = 2.0
 """Longest step while nobody waits for tokens: what a cancel may wait."""
 BESIDE_STREAMS_S = 0.25
 """Longest prefill beside running streams: the gap their readers see."""
