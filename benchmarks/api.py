@@ -18,7 +18,6 @@ import platform
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,10 +25,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from common import home_paths, keep, make_home, start_host
 from engine.client import EngineClient
-from engine.paths import Paths
+from engine.errors import FootplateError
 
-RESULTS = Path(__file__).parent / "results"
 GOAL = 0.93
 
 
@@ -95,30 +94,21 @@ def bench_stream(address: str, tokens: int) -> Stream:
 def running_host(model: Path, threads: int) -> Iterator[str]:
     """A host that serves `model`; yields host and port of its API."""
     with tempfile.TemporaryDirectory(prefix="fp-") as home:
-        (Path(home) / "models").mkdir()
-        (Path(home) / "models" / model.name).symlink_to(model)
-        (Path(home) / "config").mkdir()
-        (Path(home) / "config" / "config.toml").write_text(f"[runtime]\nthreads = {threads}\n")
-        ready, ready_fd = os.pipe()
-        command = [sys.executable, "-P", "-m", "engine.host", "--serve", "--port", "0", "--model", model.stem]
-        host = subprocess.Popen(
-            [*command, "--ready-fd", str(ready_fd)], pass_fds=[ready_fd], env={**os.environ, "FOOTPLATE_HOME": home}
-        )
-        os.close(ready_fd)
+        make_home(Path(home), model, {"threads": threads})
         try:
-            with os.fdopen(ready) as said:
-                told = json.loads(said.readline())
-            if "error" in told:
-                raise SystemExit(told["error"]["what"])
-            yield asyncio.run(api_address(home))
+            host = start_host(Path(home), model.stem)
+        except FootplateError as error:
+            raise SystemExit(str(error)) from error
+        try:
+            yield asyncio.run(api_address(Path(home)))
         finally:
             host.terminate()
             host.wait()
 
 
-async def api_address(home: str) -> str:
+async def api_address(home: Path) -> str:
     """Host and port of the API that the host of `home` serves."""
-    client = EngineClient(Paths.find({"FOOTPLATE_HOME": home}), kind="script")
+    client = EngineClient(home_paths(home), kind="script")
     try:
         url = (await client.status()).api.url
     finally:
@@ -145,10 +135,10 @@ def main() -> None:
             yardstick = bench_llama(options.llama_bench, model, options.threads, options.tokens)
             rounds.append((yardstick, bench_stream(address, options.tokens)))
             print(f"llama-bench {yardstick:7.1f} tok/s   API {rounds[-1][1].tok_s:7.1f} tok/s", flush=True)
-    keep(model, options, rounds)
+    report(model, options, rounds)
 
 
-def keep(model: Path, options: argparse.Namespace, rounds: list[tuple[float, Stream]]) -> None:
+def report(model: Path, options: argparse.Namespace, rounds: list[tuple[float, Stream]]) -> None:
     """Writes the result beside this file."""
     yardstick = statistics.median(bench for bench, _ in rounds)
     api = statistics.median(stream.tok_s for _, stream in rounds)
@@ -169,8 +159,7 @@ def keep(model: Path, options: argparse.Namespace, rounds: list[tuple[float, Str
             for bench, stream in rounds
         ],
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"api-{model.stem}.json").write_text(json.dumps(result, indent=1) + "\n")
+    keep(f"api-{model.stem}", result)
     print(f"ratio of medians {api / yardstick:.3f}, goal {GOAL}")
 
 

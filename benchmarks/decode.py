@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.metadata
 import json
 import statistics
 import subprocess
@@ -20,12 +19,12 @@ from typing import Any
 
 import msgspec
 
+from common import keep, library
 from engine.hardware.detect import detect
 from engine.runtimes.llama_cpp.spec import LlamaSpec
 from engine.types import Finish, GenerateRequest, ModelEntry, Sampling
 from engine.worker.handle import WorkerHandle
 
-RESULTS = Path(__file__).parent / "results"
 GOAL = 0.95
 """Of llama-bench's speed, which neither samples nor makes text."""
 SAMPLINGS = {"greedy": Sampling(temperature=0.0), "sampled": Sampling(temperature=0.8, top_k=40, top_p=0.95)}
@@ -95,7 +94,7 @@ async def measure(args: argparse.Namespace) -> dict[str, Any]:
             await worker.stop()
     return {
         "model": args.model.name,
-        "library": f"llama-cpp-python {importlib.metadata.version('llama-cpp-python')}",
+        "library": library(),
         "cpu": hardware.cpu,
         "threads": threads,
         "rounds": args.rounds,
@@ -129,10 +128,7 @@ def main() -> None:
         ratio = result["ratios"][name]
         verdict = "" if ratio >= GOAL else f"   below the goal of {GOAL}"
         print(f"{name:12}{theirs.get(name, theirs['decode']):12.1f}{speed:12.1f}{ratio:8.3f}{verdict}")
-    RESULTS.mkdir(exist_ok=True)
-    place = RESULTS / f"decode-{args.model.stem}.json"
-    place.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written to {place}")
+    print(f"written to {keep(f'decode-{args.model.stem}', result)}")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.metadata
-import json
 import statistics
 import tempfile
 import time
@@ -22,12 +20,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from common import keep, library
 from engine.hardware.detect import detect
 from engine.runtimes.llama_cpp.spec import LlamaSpec
 from engine.types import Delta, Finish, GenerateRequest, LoadPlan, ModelEntry, Sampling
 from engine.worker.handle import WorkerHandle
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def arguments() -> argparse.Namespace:
@@ -86,7 +83,7 @@ async def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     cold_s, warm_s = (statistics.median(each[kind]["ttft_s"] for each in rounds) for kind in ("cold", "restored"))
     return {
         "model": args.model.name,
-        "library": f"llama-cpp-python {importlib.metadata.version('llama-cpp-python')}",
+        "library": library(),
         "cpu": hardware.cpu,
         "threads": plan.options["threads"],
         "bytes": max(path.stat().st_size for path in (folder / "prefixes").glob("*/*.prefix")),
@@ -106,10 +103,7 @@ def main() -> None:
     print(
         f"ratio {result['ratio']}, {last['restored']['cached']} tokens reused, {result['bytes'] / 1e6:.0f} MB on disk"
     )
-    RESULTS.mkdir(exist_ok=True)
-    place = RESULTS / f"prefix-{args.model.stem}.json"
-    place.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written to {place}")
+    print(f"written to {keep(f'prefix-{args.model.stem}', result)}")
 
 
 if __name__ == "__main__":
