@@ -22,7 +22,7 @@ from engine.types import Hardware
 TOGETHER = 512
 """Most tokens that several inputs share in a pass: more of them gain nothing on a processor."""
 LEAST_TOGETHER = 64
-OUTPUT_BYTES = 128_000_000
+OUTPUT_BYTES = 160_000_000
 """What the outputs of a shared pass may take: a large vocabulary makes them large, though nobody reads them."""
 WORKING_BYTES = 2_000_000_000
 WORKING_SHARE = 0.25

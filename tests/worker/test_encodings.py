@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
+from workers import answer, ask, running
 
-from engine.errors import InsufficientMemory
+from engine.errors import InsufficientMemory, Unsupported
 from engine.types import (
     EmbedRequest,
     GenerateRequest,
@@ -293,3 +295,14 @@ def test_live_numbers() -> None:
     (report,) = worker.said
     assert isinstance(report, Stats)
     assert (report.stats.running, report.stats.waiting, report.stats.memory) == (1, 1, 7)
+
+
+async def test_a_model_that_continues_text_says_so_and_goes_on(tmp_path: Path) -> None:
+    async with running(tmp_path) as handle:
+        assert handle.info.facts is not None
+        assert (handle.info.facts.chat, handle.info.facts.embeddings, handle.info.facts.rerank) == (True, False, False)
+        with pytest.raises(Unsupported, match="makes no vectors"):
+            await handle.embed(EmbedRequest(inputs=("a",)))
+        with pytest.raises(Unsupported, match="scores no documents"):
+            await handle.rerank(RerankRequest(query="q", documents=("a",)))
+        assert (await answer(handle, ask("hello")))[0] == "You said: hello"
