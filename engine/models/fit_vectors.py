@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from engine.models.fit import (
     Choice,
     Coefficients,
@@ -44,11 +46,8 @@ def choose_vectors(
     `InsufficientMemory`, with the sum, where not even a small context fits.
     """
     gpu_free = sum(gpu.memory_free or 0 for gpu in hardware.gpus) if on_gpu else 0
-    free = None if hardware.memory_free is None else hardware.memory_free + gpu_free
-    budget = None if free is None else int(free * (1 - coefficients.reserve))
-    working = max(WORKING_BYTES, int((hardware.memory or 0) * WORKING_SHARE))
-    together = tokens_together(shape)
     reasons: list[str] = []
+    together = tokens_together(shape)
 
     def load_of(context: int) -> Load:
         graph = max(context, together) if at_once else min(context, together)
@@ -57,24 +56,14 @@ def choose_vectors(
     def sizes_of(context: int) -> Estimate:
         return _estimate(shape, load_of(context), coefficients, at_once=at_once)
 
-    def fits(context: int) -> bool:
-        sizes = sizes_of(context)
-        return (budget is None or sizes.total <= budget) and (
-            wishes.context is not None or sizes.kv_cache + sizes.compute <= working
-        )
-
     goal = context_goal(shape, wishes.context, coefficients, reasons)
-    least = min(goal, LEAST_CONTEXT)
-    context = largest(fits, goal)
-    if context < least:
-        context = least
-        if budget is not None and sizes_of(least).total > budget:
-            raise too_little(sizes_of(least), least, free or 0, budget)
+    free = None if hardware.memory_free is None else hardware.memory_free + gpu_free
+    bound = None if wishes.context else max(WORKING_BYTES, int((hardware.memory or 0) * WORKING_SHARE))
+    context = _context(goal, sizes_of, free, coefficients, bound)
     if context < goal:
-        buffers = sizes_of(goal)
         reasons.append(
             f"The context is {context:,} instead of {goal:,} tokens: one text of that length would take "
-            f"{size(buffers.kv_cache + buffers.compute)} beside the weights."
+            f"{size(_buffers(sizes_of(goal)))} beside the weights."
         )
     load, sizes = load_of(context), sizes_of(context)
     reasons.append(f"Up to {load.slots} texts of {together} tokens together in one pass, a longer one by itself.")
@@ -104,3 +93,25 @@ def _estimate(shape: Shape, load: Load, coefficients: Coefficients, *, at_once: 
         compute=plain.compute + rows * (1 if at_once else 2),
         overhead=plain.overhead,
     )
+
+
+def _context(
+    goal: int, sizes_of: Callable[[int], Estimate], free: int | None, coefficients: Coefficients, bound: int | None
+) -> int:
+    """The largest context up to `goal` that fits what is free, its buffers within `bound` unless it is a small one."""
+    budget = None if free is None else int(free * (1 - coefficients.reserve))
+
+    def fits(context: int) -> bool:
+        sizes = sizes_of(context)
+        return (budget is None or sizes.total <= budget) and (bound is None or _buffers(sizes) <= bound)
+
+    context, least = largest(fits, goal), min(goal, LEAST_CONTEXT)
+    if context >= least:
+        return context
+    if budget is not None and sizes_of(least).total > budget:
+        raise too_little(sizes_of(least), least, free or 0, budget)
+    return least
+
+
+def _buffers(sizes: Estimate) -> int:
+    return sizes.kv_cache + sizes.compute
