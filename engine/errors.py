@@ -97,6 +97,15 @@ class ContextLengthExceeded(BadInput):
     code = "context_length_exceeded"
 
     @classmethod
+    def of_input(cls, context: int, tokens: int, param: str) -> ContextLengthExceeded:
+        """The error for the input `param` of `tokens` tokens, which a model of `context` tokens reads whole or not."""
+        return cls(
+            f"This model's maximum context length is {context} tokens. However, {param} resulted in {tokens} tokens.",
+            remedy="Split that text, or load the model with a larger context where it was trained for one.",
+            param=param,
+        )
+
+    @classmethod
     def of(cls, context: int, prompt_tokens: int) -> ContextLengthExceeded:
         """The error for a prompt of `prompt_tokens` tokens against a context of `context` tokens."""
         return cls(

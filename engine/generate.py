@@ -19,7 +19,7 @@ async def generate(
     The tools of `offer` join those of the request where the model's template can be given tools. Raises what
     `Fleet.lease` does, and whatever the worker fails with.
     """
-    async with fleet.lease(model) as worker:
+    async with fleet.lease(model, "chat") as worker:
         if offer and worker.info.facts and worker.info.facts.tools:
             request = replace(request, tools=(*request.tools, *offer))
         async with aclosing(worker.generate(request)) as outputs:

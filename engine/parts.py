@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from engine import embed as encoding
 from engine import generate as generation
 from engine.api.limits import Admission
 from engine.api.switch import ApiSwitch
@@ -19,7 +20,18 @@ from engine.models.catalog import Catalog
 from engine.paths import Paths
 from engine.presence import Presence
 from engine.settings import SettingsStore
-from engine.types import GenerateRequest, HostStatus, ModelEntry, Output, TokenizeRequest, Tokens
+from engine.types import (
+    Embeddings,
+    EmbedRequest,
+    GenerateRequest,
+    HostStatus,
+    ModelEntry,
+    Output,
+    Ranking,
+    RerankRequest,
+    TokenizeRequest,
+    Tokens,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +80,16 @@ class Parts:
             async with aclosing(generation.generate(self.fleet, model, request)) as outputs:
                 async for output in outputs:
                     yield output
+
+    async def embed(self, model: str, request: EmbedRequest) -> Embeddings:
+        """The vectors of an API request's texts; see `engine.embed.embed`."""
+        with self.presence.hold("requests"):
+            return await encoding.embed(self.fleet, model, request)
+
+    async def rerank(self, model: str, request: RerankRequest) -> Ranking:
+        """The scores of an API request's documents."""
+        with self.presence.hold("requests"):
+            return await encoding.rerank(self.fleet, model, request)
 
     async def tokenize(self, model: str, request: TokenizeRequest) -> Tokens:
         """The tokens of a text or of a request's prompt."""

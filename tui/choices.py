@@ -28,7 +28,8 @@ def model_choices(view: HostView) -> list[Choice]:
         state = "" if worker is None else worker.state.value
         if worker is not None and worker.state is WorkerState.LOADING and worker.progress is not None:
             state = f"loading {worker.progress:.0%}"
-        parts = [state, model.quantization or "", text.size(model.size), "built in" if model.builtin else ""]
+        kind = "" if model.kind == "chat" else model.kind
+        parts = [state, kind, model.quantization or "", text.size(model.size), "built in" if model.builtin else ""]
         found.append(
             Choice(
                 id=model.id,

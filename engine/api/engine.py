@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from engine.types import GenerateRequest, HostStatus, ModelEntry, Output, TokenizeRequest, Tokens
+from engine.types import (
+    Embeddings,
+    EmbedRequest,
+    GenerateRequest,
+    HostStatus,
+    ModelEntry,
+    Output,
+    Ranking,
+    RerankRequest,
+    TokenizeRequest,
+    Tokens,
+)
 
 
 class Engine(Protocol):
@@ -28,6 +39,17 @@ class Engine(Protocol):
 
         Yields deltas and prefill notes, then one `Finish`. Closing the generator cancels. Raises `FootplateError`.
         """
+        ...
+
+    async def embed(self, model: str, request: EmbedRequest) -> Embeddings:
+        """The vectors of texts, by the model of that id, loaded first where it is not.
+
+        Cancelling calls the work off. Raises `FootplateError`, `Unsupported` for a model of another kind.
+        """
+        ...
+
+    async def rerank(self, model: str, request: RerankRequest) -> Ranking:
+        """The scores of documents, likewise."""
         ...
 
     async def tokenize(self, model: str, request: TokenizeRequest) -> Tokens:

@@ -17,7 +17,8 @@ from engine.fleet.berth import Berth
 from engine.fleet.deaths import Deaths
 from engine.fleet.policy import Decision, decide
 from engine.fleet.runtimes import Runtimes
-from engine.types import Hardware, LoadPlan, ModelEntry, WorkerInfo, WorkerState
+from engine.models.kinds import check_kind
+from engine.types import Hardware, LoadPlan, ModelEntry, ModelKind, WorkerInfo, WorkerState
 from engine.worker.handle import WorkerHandle
 
 log = logging.getLogger(__name__)
@@ -43,12 +44,16 @@ class Fleet:
         return tuple(berth.info for berth in self._berths.values())
 
     @asynccontextmanager
-    async def lease(self, model: str) -> AsyncIterator[WorkerHandle]:
+    async def lease(self, model: str, kind: ModelKind | None = None) -> AsyncIterator[WorkerHandle]:
         """The worker of `model`, loaded first where it is not; it is not evicted while leased.
 
-        Raises `ModelNotFound`, `ModelLoadError`, `InsufficientMemory`, `WorkerDied` or `WorkerHeldBack`.
+        Raises `Unsupported`, before anything is loaded, where the model is not of the `kind` that is wanted;
+        `ModelNotFound`, `ModelLoadError`, `InsufficientMemory`, `WorkerDied` or `WorkerHeldBack`.
         """
-        berth = self._berth(self._find(model))
+        entry = self._find(model)
+        if kind is not None:
+            check_kind(entry, kind)
+        berth = self._berth(entry)
         berth.use(1)
         try:
             yield await self._ready(berth)

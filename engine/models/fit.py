@@ -168,13 +168,13 @@ def choose(
     def total(load: Load) -> int:
         return estimate(shape, load, coefficients).total
 
-    goal = _goal(shape, wishes.context, coefficients, reasons)
+    goal = context_goal(shape, wishes.context, coefficients, reasons)
     context = goal
     if budget is not None:
         context = largest(lambda tokens: total(load_of(tokens, tokens)) <= budget, goal)
         if context < min(goal, coefficients.least_context):
             small = estimate(shape, load_of(least := min(goal, coefficients.least_context), least), coefficients)
-            raise _refusal(small, least, free or 0, budget)
+            raise too_little(small, least, free or 0, budget)
     if context < goal:
         reasons.append(f"The context is {context:,} instead of {goal:,} tokens: more does not fit the free memory.")
     pool = context
@@ -191,10 +191,10 @@ def choose(
         reasons.append("Sliding-window layers keep the whole context, so that a conversation's prefix can be reused.")
     reasons.append(_slots_reason(load))
     sizes = estimate(shape, load, coefficients)
-    layers = _gpu_layers(shape, sizes, int(gpu_free * (1 - coefficients.reserve)), reasons) if gpu_free else 0
+    layers = card_layers(shape, sizes, int(gpu_free * (1 - coefficients.reserve)), reasons) if gpu_free else 0
     return Choice(
         load=load,
-        threads=_threads(hardware, wishes.threads, reasons),
+        threads=thread_count(hardware, wishes.threads, reasons),
         gpu_layers=layers,
         estimate=sizes,
         reasons=(*reasons, f"Estimated memory: {sizes.arithmetic()}."),
@@ -220,7 +220,8 @@ def size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
-def _goal(shape: Shape, wish: int | None, coefficients: Coefficients, reasons: list[str]) -> int:
+def context_goal(shape: Shape, wish: int | None, coefficients: Coefficients, reasons: list[str]) -> int:
+    """The context that is wanted, in tokens: the trained one, or the wish below that; says why in `reasons`."""
     trained = shape.trained_context
     if wish is None:
         goal = trained or coefficients.least_context
@@ -247,7 +248,8 @@ def _slots_reason(load: Load) -> str:
     return f"{load.slots} sequences at once, {room}."
 
 
-def _threads(hardware: Hardware, wish: int | None, reasons: list[str]) -> int:
+def thread_count(hardware: Hardware, wish: int | None, reasons: list[str]) -> int:
+    """Threads to compute with; says why in `reasons`."""
     if wish is not None:
         reasons.append(f"{wish} threads were asked for.")
         return wish
@@ -256,7 +258,7 @@ def _threads(hardware: Hardware, wish: int | None, reasons: list[str]) -> int:
     return threads
 
 
-def _gpu_layers(shape: Shape, sizes: Estimate, budget: int, reasons: list[str]) -> int:
+def card_layers(shape: Shape, sizes: Estimate, budget: int, reasons: list[str]) -> int:
     """Layers whose weights and KV cache fit `budget` bytes of graphics memory, beside the compute buffers."""
     count = len(shape.layers) + 1  # the output layer counts as one
     each = (sizes.weights + sizes.kv_cache) / count
@@ -268,7 +270,8 @@ def _gpu_layers(shape: Shape, sizes: Estimate, budget: int, reasons: list[str]) 
     return fitting
 
 
-def _refusal(least: Estimate, context: int, free: int, budget: int) -> InsufficientMemory:
+def too_little(least: Estimate, context: int, free: int, budget: int) -> InsufficientMemory:
+    """The refusal of a model of which not even `least` fits, with the sum."""
     return InsufficientMemory(
         f"The model needs {size(least.total)} and {size(free)} are free, of which {size(budget)} may be used.",
         meaning=f"With a context of {context:,} tokens: {least.arithmetic()}.",

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from engine.errors import CorruptModel, FootplateError, ModelLoadError
 from engine.models.formats.gguf import read_header, split_files
+from engine.models.kinds import kind_of
 from engine.runtimes.spec import RuntimeSpec
 from engine.types import ModelEntry
 
@@ -91,6 +92,7 @@ def _gguf(path: Path, plain: ModelEntry) -> ModelEntry | None:
         architecture=header.architecture,
         parameters=header.parameters,
         quantization=header.quantization,
+        kind=kind_of(header),
         context_length=header.context_length,
         error=error.info if missing else None,
     )

@@ -3,6 +3,7 @@
 Sizes are bytes, times are seconds unless a field says otherwise; `None` means unknown, never zero.
 """
 
+from engine.types.encoding import Embeddings, EmbedRequest, Ranking, RerankRequest
 from engine.types.generation import (
     AnswerFormat,
     Delta,
@@ -37,6 +38,7 @@ from engine.types.machine import (
     LoadedFacts,
     LoadPlan,
     ModelEntry,
+    ModelKind,
     WorkerInfo,
     WorkerState,
     WorkerStats,
@@ -49,6 +51,8 @@ __all__ = [
     "Conversation",
     "ConversationSummary",
     "Delta",
+    "EmbedRequest",
+    "Embeddings",
     "Finish",
     "FinishReason",
     "GenerateRequest",
@@ -59,8 +63,11 @@ __all__ = [
     "LoadedFacts",
     "Message",
     "ModelEntry",
+    "ModelKind",
     "Output",
     "Prefill",
+    "Ranking",
+    "RerankRequest",
     "Role",
     "Sampling",
     "Timings",

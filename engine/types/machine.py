@@ -10,6 +10,9 @@ from msgspec import field
 from engine.errors import ErrorInfo
 from engine.types.noun import Noun
 
+ModelKind = Literal["chat", "embedding", "rerank"]
+"""What a model is for: continuing text, turning texts into vectors, or scoring documents against a query."""
+
 
 class ModelEntry(Noun, frozen=True, kw_only=True):
     """A model the catalog knows. Everything but id, path, format and size comes from its metadata."""
@@ -24,6 +27,7 @@ class ModelEntry(Noun, frozen=True, kw_only=True):
     architecture: str | None = None
     parameters: int | None = None
     quantization: str | None = None
+    kind: ModelKind = "chat"
     context_length: int | None = None
     """The context the model was trained for, in tokens."""
     runtimes: tuple[str, ...] = ()
@@ -82,6 +86,14 @@ class LoadedFacts(Noun, frozen=True, kw_only=True):
     memory: int | None = None
     """Bytes really taken by the worker."""
     load_s: float = 0.0
+    chat: bool = True
+    """It continues text. What makes vectors or scores does nothing else."""
+    embeddings: bool = False
+    """It turns texts into vectors."""
+    rerank: bool = False
+    """It scores documents against a query."""
+    dimensions: int | None = None
+    """Length of its vectors, where it makes any."""
     tools: bool = False
     """The template can be given tools."""
     prefix_reuse: Literal["any", "checkpoints"] = "any"

@@ -7,13 +7,17 @@ lives in `engine.text`; a backend sees token ids in and token ids out. It is cal
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from msgspec import Struct
 
 from engine.errors import ErrorInfo
 from engine.types import LoadedFacts, Sampling, WorkerStats
 from engine.worker.protocol import Probed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -106,10 +110,56 @@ class TextModel(Struct, frozen=True, kw_only=True):
     """`None` for models that were not made to fill gaps."""
 
 
+class Encoder(Protocol):
+    """What turns whole texts into rows of numbers: the vector of each, or its score in one number.
+
+    It computes one batch at a time, in one or more passes.
+    """
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The model's tokenizer."""
+        ...
+
+    @property
+    def together(self) -> int:
+        """Most tokens that several inputs may share in a batch; a longer one is a batch of its own."""
+        ...
+
+    @property
+    def inputs(self) -> int:
+        """Most inputs of a batch."""
+        ...
+
+    def tokens(self, text: str) -> tuple[int, ...]:
+        """The tokens of a text with the special ones that belong at its ends; control tokens it spells are text."""
+        ...
+
+    def pair(self, query: str, document: str) -> tuple[int, ...]:
+        """The tokens by which a document is scored against a query, likewise."""
+        ...
+
+    def begin(self, inputs: Sequence[tuple[int, ...]]) -> None:
+        """Begins a batch; one that was begun before and is not done is dropped. No input exceeds the context."""
+        ...
+
+    def step(self) -> Sequence[NDArray[np.float32]] | None:
+        """One pass; a row for each input when that was the last one.
+
+        Raises `FootplateError` when the batch cannot be computed; others can.
+        """
+        ...
+
+    def stats(self) -> WorkerStats:
+        """Live numbers, as far as it knows them."""
+        ...
+
+
 class Backend(Protocol):
     """The batched stepper that a runtime's worker drives.
 
-    Optional abilities are data in `LoadedFacts`, never a method that raises.
+    Optional abilities are data in `LoadedFacts`, never a method that raises. A model that continues no text
+    (`LoadedFacts.chat`) has an `encoder`, and of what is here only that and `load` are used.
     """
 
     name: str
@@ -123,6 +173,11 @@ class Backend(Protocol):
     @property
     def vocabulary(self) -> Vocabulary:
         """The loaded model's tokenizer."""
+        ...
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """What makes vectors or scores with the loaded model; `None` where it continues text."""
         ...
 
     @property

@@ -13,8 +13,10 @@ from engine.worker.protocol import (
     Answer,
     Began,
     Detokenized,
+    Embedded,
     Finished,
     Produced,
+    Ranked,
     Report,
     RequestFailed,
     Stats,
@@ -54,7 +56,7 @@ class Generation:
 
 
 class Calls:
-    """Open generations and questions for stats; reports are handed to the one they belong to."""
+    """Open generations, other questions, and those for stats; reports are handed to the one they belong to."""
 
     def __init__(self) -> None:
         self._ids = itertools.count(1)
@@ -63,7 +65,7 @@ class Calls:
         self._stats: deque[asyncio.Future[WorkerStats]] = deque()
 
     def __len__(self) -> int:
-        return len(self._generations)
+        return len(self._generations) + len(self._questions)
 
     def ask(self) -> tuple[int, asyncio.Future[Answer]]:
         """A new question's id, and the answer that is to come."""
@@ -102,7 +104,7 @@ class Calls:
                 self._generations.pop(report.id).fail(from_info(report.error))
             case RequestFailed() if report.id in self._questions:
                 _settle(self._questions[report.id], from_info(report.error))
-            case Tokenized() | Detokenized() if report.id in self._questions:
+            case Tokenized() | Detokenized() | Embedded() | Ranked() if report.id in self._questions:
                 _settle(self._questions[report.id], report)
             case Stats() if self._stats:
                 answer = self._stats.popleft()

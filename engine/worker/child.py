@@ -16,9 +16,11 @@ import msgspec
 from engine.errors import FootplateError, InternalError
 from engine.worker.backend import Backend
 from engine.worker.limits import limit_memory
+from engine.worker.loop.encodings import Encodings
 from engine.worker.loop.load import load
 from engine.worker.loop.prepare import Preparer
 from engine.worker.loop.serve import Loop
+from engine.worker.loop.turns import serve as serve_commands
 from engine.worker.loop.wire import EXIT_PROTOCOL, HostGone, Wire
 from engine.worker.protocol import VERSION, Hello, Load, Loaded, LoadFailed, Probe, ProtocolError, Stop
 
@@ -56,11 +58,15 @@ def serve(backend: Backend, wire: Wire) -> int:
     facts = load(backend, wire, command)
     if facts is None:
         return 1
+    if backend.encoder is not None:
+        wire.stop_by_loop()
+        wire.send([Loaded(facts=facts)])
+        return serve_commands(wire, Encodings(backend.encoder, wire, facts))
     preparer = Preparer(backend, facts)
     facts = msgspec.structs.replace(facts, tools=preparer.tools, notices=(*facts.notices, *preparer.notices))
     wire.stop_by_loop()
     wire.send([Loaded(facts=facts)])
-    return Loop(backend, wire, preparer).run()
+    return serve_commands(wire, Loop(backend, wire, preparer))
 
 
 def probe(backend: Backend, wire: Wire) -> int:

@@ -7,17 +7,21 @@ import os
 import signal
 from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from engine.errors import Conflict, FootplateError, InternalError, StartError, WorkerDied, from_info
 from engine.types import (
+    Embeddings,
+    EmbedRequest,
     Finish,
     GenerateRequest,
     LoadedFacts,
     LoadPlan,
     Output,
+    Ranking,
+    RerankRequest,
     TokenizeRequest,
     Tokens,
     WorkerInfo,
@@ -25,12 +29,16 @@ from engine.types import (
     WorkerStats,
 )
 from engine.worker.calls import Calls
-from engine.worker.process import ChildProcess, environment, how_it_ended
+from engine.worker.process import ChildProcess, death, environment, how_it_ended
 from engine.worker.protocol import (
     VERSION,
+    Answer,
     Cancel,
+    Command,
     Detokenize,
     Detokenized,
+    Embed,
+    Embedded,
     FrameReader,
     Generate,
     GetStats,
@@ -40,13 +48,17 @@ from engine.worker.protocol import (
     LoadFailed,
     LoadProgress,
     ProtocolError,
+    Ranked,
     Report,
+    Rerank,
     Stats,
     Stop,
     Tokenize,
     Tokenized,
 )
 from engine.worker.stderr_log import StderrLog
+
+A = TypeVar("A", bound=Answer)
 
 _SERVING = (WorkerState.READY, WorkerState.BUSY)
 _OVER = (WorkerState.GONE, WorkerState.CRASHED)
@@ -131,25 +143,38 @@ class WorkerHandle:
                 child.send(Cancel(id=identity))
                 self._recount()
 
+    async def embed(self, request: EmbedRequest) -> Embeddings:
+        """The vectors of texts. Raises `Unsupported`, `ContextLengthExceeded`, `BadInput` or `WorkerDied`."""
+        return (await self._ask(lambda identity: Embed(id=identity, request=request), Embedded)).embeddings
+
+    async def rerank(self, request: RerankRequest) -> Ranking:
+        """The scores of documents. Raises as `embed` does."""
+        return (await self._ask(lambda identity: Rerank(id=identity, request=request), Ranked)).ranking
+
     async def tokenize(self, request: TokenizeRequest) -> Tokens:
         """The tokens of a text or of a request's prompt. Raises as `generate` does."""
-        child = self._ready_child()
-        identity, answer = self._calls.ask()
-        child.send(Tokenize(id=identity, request=request))
-        found = await answer
-        if not isinstance(found, Tokenized):
-            raise InternalError("The worker answered another question than it was asked.")
-        return found.tokens
+        return (await self._ask(lambda identity: Tokenize(id=identity, request=request), Tokenized)).tokens
 
     async def detokenize(self, tokens: tuple[int, ...]) -> str:
         """The text of tokens. Raises `BadInput` for ids that are none, or `WorkerDied`."""
+        return (await self._ask(lambda identity: Detokenize(id=identity, tokens=tokens), Detokenized)).text
+
+    async def _ask(self, question: Callable[[int], Command], kind: type[A]) -> A:
+        """The answer to a question; one that nobody waits for any more is called off."""
         child = self._ready_child()
         identity, answer = self._calls.ask()
-        child.send(Detokenize(id=identity, tokens=tokens))
-        found = await answer
-        if not isinstance(found, Detokenized):
+        self._recount()
+        child.send(question(identity))
+        try:
+            found = await answer
+        except asyncio.CancelledError:
+            child.send(Cancel(id=identity))
+            raise
+        finally:
+            self._recount()
+        if not isinstance(found, kind):
             raise InternalError("The worker answered another question than it was asked.")
-        return found.text
+        return found
 
     async def stats(self) -> WorkerStats:
         """Live numbers, asked of the worker between two steps. Raises `WorkerDied`."""
@@ -252,12 +277,7 @@ class WorkerHandle:
         model = self._info.model
         if self._stopper is not None:
             return WorkerDied(f"{model} was unloaded.", remedy="Ask again to have it loaded.")
-        memory = "The system may have been out of memory. " if "SIGKILL" in ending else ""
-        return WorkerDied(
-            f"The worker for {model} {ending}.",
-            meaning=memory + (f"Its last lines: {tail}" if tail else "It left no message."),
-            remedy=f"Ask again to have the model loaded anew. All it said is in {self._log_path}.",
-        )
+        return death(model, ending, tail, self._log_path)
 
     def _ready_child(self) -> ChildProcess:
         model, state = self._info.model, self._info.state

@@ -7,8 +7,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
+from engine.errors import WorkerDied
 from engine.worker.limits import MEMORY_LIMIT
 from engine.worker.protocol import Command, encode
 
@@ -61,6 +63,16 @@ def how_it_ended(code: int) -> str:
         return f"was ended by {signal.Signals(-code).name}"
     except ValueError:
         return f"was ended by signal {-code}"
+
+
+def death(model: str, ending: str, tail: str, log: Path) -> WorkerDied:
+    """The error of a worker that ended by itself: `ending` as `how_it_ended` says it, `tail` its last lines."""
+    memory = "The system may have been out of memory. " if "SIGKILL" in ending else ""
+    return WorkerDied(
+        f"The worker for {model} {ending}.",
+        meaning=memory + (f"Its last lines: {tail}" if tail else "It left no message."),
+        remedy=f"Ask again to have the model loaded anew. All it said is in {log}.",
+    )
 
 
 class ChildProcess(asyncio.SubprocessProtocol):

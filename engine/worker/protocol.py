@@ -14,9 +14,22 @@ import msgspec
 from msgspec import Struct
 
 from engine.errors import ErrorInfo
-from engine.types import Delta, Finish, GenerateRequest, LoadedFacts, Prefill, TokenizeRequest, Tokens, WorkerStats
+from engine.types import (
+    Delta,
+    Embeddings,
+    EmbedRequest,
+    Finish,
+    GenerateRequest,
+    LoadedFacts,
+    Prefill,
+    Ranking,
+    RerankRequest,
+    TokenizeRequest,
+    Tokens,
+    WorkerStats,
+)
 
-VERSION = 1
+VERSION = 2
 MAX_FRAME = 256 * 1024 * 1024
 """Bytes; a request with images stays below it, garbage read as a length hardly does."""
 
@@ -47,9 +60,26 @@ class Generate(_Frame, frozen=True, kw_only=True):
 
 
 class Cancel(_Frame, frozen=True, kw_only=True):
-    """End a generation early; answered by its `Finished` with reason `cancelled` unless it has ended by itself."""
+    """End a generation early; answered by its `Finished` with reason `cancelled` unless it has ended by itself.
+
+    Of `Embed` and `Rerank` nothing more is heard.
+    """
 
     id: int
+
+
+class Embed(_Frame, frozen=True, kw_only=True):
+    """Turn texts into vectors; answered by `Embedded` or `RequestFailed`."""
+
+    id: int
+    request: EmbedRequest
+
+
+class Rerank(_Frame, frozen=True, kw_only=True):
+    """Score documents against a query; answered by `Ranked` or `RequestFailed`."""
+
+    id: int
+    request: RerankRequest
 
 
 class Tokenize(_Frame, frozen=True, kw_only=True):
@@ -82,7 +112,7 @@ class Stop(_Frame, frozen=True, kw_only=True):
     """End: running requests are finished as cancelled, memory is given back by exiting."""
 
 
-Command = Load | Generate | Cancel | Tokenize | Detokenize | GetStats | Probe | Stop
+Command = Load | Generate | Cancel | Embed | Rerank | Tokenize | Detokenize | GetStats | Probe | Stop
 
 
 class Hello(_Frame, frozen=True, kw_only=True):
@@ -137,10 +167,24 @@ class Finished(_Frame, frozen=True, kw_only=True):
 
 
 class RequestFailed(_Frame, frozen=True, kw_only=True):
-    """A generation failed; the model goes on serving others."""
+    """A request failed; the model goes on serving others."""
 
     id: int
     error: ErrorInfo
+
+
+class Embedded(_Frame, frozen=True, kw_only=True):
+    """The answer to `Embed`."""
+
+    id: int
+    embeddings: Embeddings
+
+
+class Ranked(_Frame, frozen=True, kw_only=True):
+    """The answer to `Rerank`."""
+
+    id: int
+    ranking: Ranking
 
 
 class Tokenized(_Frame, frozen=True, kw_only=True):
@@ -173,7 +217,7 @@ class Probed(_Frame, frozen=True, kw_only=True):
     notices: tuple[str, ...] = ()
 
 
-Answer = Tokenized | Detokenized
+Answer = Tokenized | Detokenized | Embedded | Ranked
 """Reports that answer a question of its own id."""
 Report = (
     Hello | LoadProgress | Loaded | LoadFailed | Began | Produced | Finished | RequestFailed | Answer | Stats | Probed

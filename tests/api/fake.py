@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from engine.errors import ModelNotFound
 from engine.types import (
     Delta,
+    Embeddings,
+    EmbedRequest,
     Finish,
     GenerateRequest,
     HostStatus,
     ModelEntry,
     Output,
+    Ranking,
+    RerankRequest,
     Timings,
     TokenizeRequest,
     Tokens,
@@ -45,6 +50,8 @@ class FakeEngine:
         ]
         self.workers: tuple[WorkerInfo, ...] = ()
         self.asked: list[tuple[str, GenerateRequest]] = []
+        self.embedded: list[tuple[str, EmbedRequest]] = []
+        self.ranked: list[tuple[str, RerankRequest]] = []
         self.yielded = 0
         self.began = asyncio.Event()
         self.closed = asyncio.Event()
@@ -76,6 +83,19 @@ class FakeEngine:
                     yield step
         finally:
             self.closed.set()
+
+    async def embed(self, model: str, request: EmbedRequest) -> Embeddings:
+        self.embedded.append((model, request))
+        width = min(request.dimensions or 3, 3)
+        vectors = tuple(
+            struct.pack("<3f", index, len(text), 0.5)[: 4 * width] for index, text in enumerate(request.inputs)
+        )
+        return Embeddings(vectors=vectors, prompt_tokens=sum(map(len, request.inputs)))
+
+    async def rerank(self, model: str, request: RerankRequest) -> Ranking:
+        self.ranked.append((model, request))
+        scores = tuple(len(document) / (1 + len(document)) for document in request.documents)
+        return Ranking(scores=scores, prompt_tokens=7)
 
     async def tokenize(self, model: str, request: TokenizeRequest) -> Tokens:
         messages = request.request.messages if request.request else ()

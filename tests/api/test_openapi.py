@@ -14,6 +14,7 @@ from schemathesis import GenerationMode
 OPERATIONS = {
     "GET /health", "GET /v1/models", "GET /v1/models/{model}", "POST /v1/chat/completions",
     "POST /v1/completions", "POST /v1/tokenize", "POST /v1/detokenize",
+    "POST /v1/embeddings", "POST /v1/rerank", "POST /v2/rerank",
 }  # fmt: skip
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import openai
 import pytest
 from fixtures.waiting import until
+from served import Host, started
 
 from engine.paths import Paths
 
@@ -46,41 +45,18 @@ def asked(text: str) -> dict[str, Any]:
     return {"model": "told", "messages": [{"role": "user", "content": text}]}
 
 
-class Host:
-    """A running host and what its socket says."""
-
-    def __init__(self, socket: Path) -> None:
-        self.http = aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)))
-
-    async def status(self) -> dict[str, Any]:
-        async with self.http.get("http://host/control/status") as answer:
-            return await answer.json()
-
-
 @pytest.fixture
 async def host(home: Path) -> AsyncIterator[Host]:
     paths = Paths.find(os.environ)
     paths.models.mkdir(parents=True)
     (paths.models / "told.scripted.toml").write_text(SCRIPT)
-    ready, ready_fd = os.pipe()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "engine.host", "--serve", "--port", "0", "--ready-fd", str(ready_fd)),
-        pass_fds=[ready_fd],
-    )
-    os.close(ready_fd)
-    with os.fdopen(ready) as said:
-        assert json.loads(await asyncio.to_thread(said.readline)) == {"ok": True}
-    running = Host(paths.socket)
-    yield running
-    await running.http.close()
-    process.terminate()
-    await process.wait()
+    async with started(paths) as running:
+        yield running
 
 
 @pytest.fixture
 async def ai(host: Host) -> AsyncIterator[openai.AsyncOpenAI]:
-    url = (await host.status())["api"]["url"]
-    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client:
+    async with openai.AsyncOpenAI(base_url=f"{await host.url()}/v1", api_key="any", max_retries=0) as client:
         yield client
 
 

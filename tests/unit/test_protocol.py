@@ -9,17 +9,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.types import Delta, Finish, GenerateRequest, Message, Prefill, ToolCallDelta, Usage
+from engine.types import (
+    Delta,
+    EmbedRequest,
+    Finish,
+    GenerateRequest,
+    Message,
+    Prefill,
+    RerankRequest,
+    ToolCallDelta,
+    Usage,
+)
 from engine.worker.coalesce import Coalescer
 from engine.worker.protocol import (
     Cancel,
     Command,
+    Embed,
     FrameReader,
     Generate,
     Load,
     Produced,
     ProtocolError,
     Report,
+    Rerank,
     Stop,
     encode,
 )
@@ -27,6 +39,8 @@ from engine.worker.protocol import (
 COMMANDS: list[Command] = [
     Load(path="/models/ü.gguf", options={"context": 4096, "list": [1, "two", None]}),
     Generate(id=1, request=GenerateRequest(messages=(Message(role="user", content="grüß 👍"),), stop=("a",))),
+    Embed(id=2, request=EmbedRequest(inputs=("text", (1, 2), ""), dimensions=3)),
+    Rerank(id=3, request=RerankRequest(query="q", documents=("a", "b"))),
     Cancel(id=1),
     Stop(),
 ]

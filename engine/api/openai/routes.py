@@ -15,7 +15,9 @@ from engine.api.errors import cut_short
 from engine.api.limits import Admission
 from engine.api.openai.completions import CompletionChunks, WholeCompletion, decode_completion
 from engine.api.openai.decode import decode_chat
+from engine.api.openai.embeddings import decode_embeddings, encode_embeddings
 from engine.api.openai.encode import ChunkEncoder, WholeAnswer
+from engine.api.openai.rerank import decode_rerank, encode_ranking
 from engine.api.openai.tokens import decode_detokenize, decode_tokenize, encode_tokens
 from engine.api.sse import Pace, stream
 from engine.errors import BadInput
@@ -35,7 +37,7 @@ class OpenAIRoutes:
 
     def routes(self) -> list[web.RouteDef]:
         """Every route of the dialect."""
-        return [
+        return [web.post("/v2/rerank", self.rerank)] + [
             route
             for prefix in ("/v1", "")
             for route in (
@@ -43,6 +45,8 @@ class OpenAIRoutes:
                 web.get(f"{prefix}/models/{{model:.+}}", self.model),
                 web.post(f"{prefix}/chat/completions", self.chat_completions),
                 web.post(f"{prefix}/completions", self.completions),
+                web.post(f"{prefix}/embeddings", self.embeddings),
+                web.post(f"{prefix}/rerank", self.rerank),
                 web.post(f"{prefix}/tokenize", self.tokenize),
                 web.post(f"{prefix}/detokenize", self.detokenize),
                 web.get(f"{prefix}/openapi.json", self.openapi),
@@ -77,6 +81,20 @@ class OpenAIRoutes:
                 return await self._whole(model, asked.request, WholeCompletion(model, asked.request))
             encoder = CompletionChunks(model, include_usage=asked.include_usage, several=asked.request.n > 1)
             return await stream(request, self._engine.generate(model, asked.request), encoder, self._pace)
+
+    async def embeddings(self, request: web.Request) -> web.Response:
+        """The vectors of texts."""
+        with self._admission.admit():
+            asked = decode_embeddings(await _body(request))
+            model = self._model(asked.model)
+            return _json(encode_embeddings(model, asked, await self._engine.embed(model, asked.request)))
+
+    async def rerank(self, request: web.Request) -> web.Response:
+        """Documents, scored against a query and sorted; Cohere's newer clients ask at /v2."""
+        with self._admission.admit():
+            asked = decode_rerank(await _body(request))
+            model = self._model(asked.model)
+            return _json(encode_ranking(model, asked, await self._engine.rerank(model, asked.request)))
 
     async def tokenize(self, request: web.Request) -> web.Response:
         """The tokens of a text or of a conversation."""
@@ -118,6 +136,7 @@ class OpenAIRoutes:
         known = {
             "name": entry.name or None,
             "context_length": facts.context if facts else entry.context_length,
+            "kind": entry.kind,
             "format": entry.format,
             "size": entry.size,
             "architecture": entry.architecture,

@@ -167,3 +167,28 @@ class DetokenizeBody(Struct, frozen=True, kw_only=True):
 
     tokens: list[int | float]
     model: str | None = None
+
+
+class EmbeddingsBody(Struct, frozen=True, kw_only=True):
+    """The body of a request for vectors."""
+
+    input: str | list[str | int | float | list[int | float]]
+    model: str | None = None
+    encoding_format: str | None = None
+    dimensions: Whole = None
+
+
+class Document(Struct, frozen=True, kw_only=True):
+    """A document or query that is an object."""
+
+    text: str
+
+
+class RerankBody(Struct, frozen=True, kw_only=True):
+    """The body of a request for scores, as Jina's and Cohere's clients send it."""
+
+    query: str | Document
+    documents: list[str | Document]
+    model: str | None = None
+    top_n: Whole = None
+    return_documents: bool | None = None

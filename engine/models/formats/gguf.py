@@ -66,6 +66,10 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     experts: int | None = None
     experts_used: int | None = None
     vocab_size: int | None = None
+    pooling: int | None = None
+    """How the tokens' states become one vector (llama.cpp's `llama_pooling_type`)."""
+    causal: bool | None = None
+    """Whether tokens see only what is before them."""
     has_template: bool = False
     split_count: int = 1
     """Files the model is spread over."""
@@ -186,6 +190,7 @@ def _facts(architecture: str, values: dict[str, Value], sizes: _Sizes) -> GgufHe
     head_width = width // heads if width and heads else None
     sliding = values.get(f"{architecture}.attention.sliding_window_pattern")
     splits = values.get("split.count")
+    pooling, causal = values.get(f"{architecture}.pooling_type"), values.get(f"{architecture}.attention.causal")
     return GgufHeader(
         architecture=architecture,
         name=name if isinstance(name, str) and name else None,
@@ -204,6 +209,8 @@ def _facts(architecture: str, values: dict[str, Value], sizes: _Sizes) -> GgufHe
         experts=number("expert_count"),
         experts_used=number("expert_used_count"),
         vocab_size=_vocab_size(values, number("vocab_size")),
+        pooling=pooling if isinstance(pooling, int) else None,
+        causal=causal if isinstance(causal, bool) else None,
         has_template=isinstance(template, str) and bool(template),
         split_count=splits if isinstance(splits, int) and splits > 1 else 1,
         tensor_count=sizes.count,

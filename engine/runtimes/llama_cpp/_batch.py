@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 
 import numpy as np
 from llama_cpp import llama_cpp as lib
@@ -59,3 +60,9 @@ class Batch:
         self._wanted[end - 1] = last
         self._size = self.struct.n_tokens = end
         return end - 1
+
+    def add_whole(self, sequence: int, tokens: Sequence[int], position: int) -> None:
+        """Adds consecutive tokens from `position` on, all of whose states are pooled."""
+        start, end = self._size, self._size + len(tokens)
+        self.add_tokens(sequence, list(tokens), position, last=True)
+        self._wanted[start:end] = 1

@@ -43,7 +43,7 @@ class Model:
         check_file(path)
         try:
             self._model = self._load(path, options, progress)
-            self._check_kind(path)
+            self._check_kind(path, options)
             self.vocabulary = LlamaVocabulary(lib.llama_model_get_vocab(self._model))
             self.context = self._open_context(path, options)
         except FootplateError:
@@ -76,6 +76,16 @@ class Model:
         pointer = lib.llama_get_logits_ith(self.context, row)
         memory: Any = self._row.from_address(ctypes.addressof(pointer.contents))
         return np.frombuffer(memory, dtype=np.float32)
+
+    def pooled(self, sequence: int, length: int) -> NDArray[np.float32]:
+        """A copy of the `length` numbers that the last pass made of a sequence."""
+        pointer = lib.llama_get_embeddings_seq(self.context, sequence)
+        return np.ctypeslib.as_array(pointer, (length,)).copy()
+
+    def forget(self) -> None:
+        """Forgets every sequence."""
+        if self._memory:
+            lib.llama_memory_clear(self._memory, False)
 
     def complaint(self) -> str:
         """Why the last pass failed, in the library's words."""
@@ -116,13 +126,22 @@ class Model:
 
     def scaled(self) -> bool:
         """Whether the context is so long that the model's other rotary factors are used (LongRoPE, YaRN)."""
-        name = self._text("general.architecture")
-        trained = self._text(f"{name}.rope.scaling.original_context_length")
+        trained = self._text(f"{self.architecture}.rope.scaling.original_context_length")
         return trained.isdecimal() and self.cells > int(trained)
 
-    def template(self) -> str | None:
-        """The chat template that the file carries."""
-        found = lib.llama_model_chat_template(self._model, None)
+    @property
+    def handle(self) -> Any:
+        """The library's model."""
+        return self._model
+
+    @property
+    def architecture(self) -> str:
+        """As the file names it."""
+        return self._text("general.architecture")
+
+    def template(self, name: str | None = None) -> str | None:
+        """The chat template that the file carries, or the one of that name."""
+        found = lib.llama_model_chat_template(self._model, None if name is None else name.encode())
         return found.decode("utf-8", "replace") if found else None
 
     def spelling(self, which: Callable[[Any], int]) -> str:
@@ -181,7 +200,9 @@ class Model:
         params.n_batch = max(options.n_batch, options.n_seq)
         params.n_ubatch = min(options.n_ubatch, params.n_batch)
         # One row of logits for each sequence; the default reserves one for each token of a step (300 MB at 150k words).
-        params.n_outputs_max = options.n_seq
+        # What pools reads every token's state.
+        params.n_outputs_max = params.n_ubatch if options.encode else options.n_seq
+        params.embeddings = options.encode
         params.n_threads = options.threads
         params.n_threads_batch = options.threads_batch or options.threads
         params.type_k = params.type_v = _KV_TYPES[options.kv_type]
@@ -194,9 +215,9 @@ class Model:
             raise self._failure(path)
         return context
 
-    def _check_kind(self, path: Path) -> None:
-        generates = lib.llama_model_has_decoder(self._model) and not lib.llama_model_has_encoder(self._model)
-        if not generates or lib.llama_model_is_diffusion(self._model):
+    def _check_kind(self, path: Path, options: Options) -> None:
+        decodes = lib.llama_model_has_decoder(self._model) and not lib.llama_model_has_encoder(self._model)
+        if not decodes or (lib.llama_model_is_diffusion(self._model) and not options.encode):
             raise ModelLoadError(
                 f"{path.name} is not a model that continues text.",
                 meaning="It reads text into vectors, translates, or fills in a draft; chat needs another kind.",

@@ -63,7 +63,7 @@ class Stepper:
     @property
     def device(self) -> str:
         """Where the model computes."""
-        return "GPU" if self._options.n_gpu_layers and lib.llama_supports_gpu_offload() else "CPU"
+        return device(self._options.n_gpu_layers)
 
     @property
     def reuse(self) -> Literal["any", "checkpoints"]:
@@ -264,6 +264,11 @@ def _dead_end() -> BadInput:
         remedy="Allow more characters there, or choose another model.",
         param="grammar",
     )
+
+
+def device(gpu_layers: int) -> str:
+    """Where a model with so many layers on the graphics card computes."""
+    return "GPU" if gpu_layers and lib.llama_supports_gpu_offload() else "CPU"
 
 
 def devices() -> tuple[str, ...]:

@@ -45,17 +45,27 @@ class LlamaVocabulary:
 
     def encode(self, text: str, *, special: bool) -> list[int]:
         """Token ids of `text`; see the protocol."""
-        data = text.encode("utf-8", "replace")
-        room = len(data) + 2
-        tokens = (lib.llama_token * room)()
-        count = lib.llama_tokenize(self._vocab, data, len(data), tokens, room, False, special)
-        if count < 0:
-            tokens = (lib.llama_token * -count)()
-            count = lib.llama_tokenize(self._vocab, data, len(data), tokens, -count, False, special)
-        found: list[int] = tokens[:count]
+        found = self._cut(text, ends=False, special=special)
         if self._wants_bos and found[:1] != [self._bos]:
             found.insert(0, self._bos)
         return found
+
+    def whole(self, text: str, *, special: bool) -> list[int]:
+        """Token ids of `text` with all that the model wants before and after a whole text."""
+        return self._cut(text, ends=True, special=special)
+
+    def pair(self, query: str, document: str) -> list[int]:
+        """Token ids of two texts, ended and separated as cross-encoders read them."""
+        vocab = self._vocab
+        separator = lib.llama_vocab_sep(vocab) if lib.llama_vocab_get_add_sep(vocab) else -1
+        end = -1
+        if lib.llama_vocab_get_add_eos(vocab):
+            end = lib.llama_vocab_eos(vocab)
+            end = lib.llama_vocab_sep(vocab) if end < 0 else end
+        first = [self._bos if self._wants_bos else -1, *self._cut(query, ends=False, special=False), end, separator]
+        # Where no token ends a text, the one that separates two ends the second, too (BERT's way).
+        second = [*self._cut(document, ends=False, special=False), separator if end < 0 else end]
+        return [token for token in (*first, *second) if token >= 0]
 
     def piece(self, token: int) -> bytes:
         """The bytes `token` stands for; empty for control tokens."""
@@ -67,6 +77,17 @@ class LlamaVocabulary:
     def spelling(self, token: int) -> str:
         """How the vocabulary writes `token`, control tokens too; empty for no token (-1)."""
         return str(lib.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace")) if token >= 0 else ""
+
+    def _cut(self, text: str, *, ends: bool, special: bool) -> list[int]:
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 4
+        tokens = (lib.llama_token * room)()
+        count = lib.llama_tokenize(self._vocab, data, len(data), tokens, room, ends, special)
+        if count < 0:
+            tokens = (lib.llama_token * -count)()
+            count = lib.llama_tokenize(self._vocab, data, len(data), tokens, -count, ends, special)
+        found: list[int] = tokens[:count]
+        return found
 
     def _render(self, token: int) -> bytes:
         length = lib.llama_token_to_piece(self._vocab, token, self._buffer, len(self._buffer), 0, False)

@@ -31,6 +31,10 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Most tokens of one graph; the compute buffers grow with it."""
     n_gpu_layers: int = 0
     """Layers on the graphics card; -1 is all."""
+    encode: bool = False
+    """The model makes vectors or scores of whole texts and continues none; `n_seq` is the inputs of one batch then."""
+    n_together: _Positive = 512
+    """Most tokens that several inputs share in one batch, when it encodes."""
     extra_bufts: bool = True
     """Let the weights be repacked for the processor's fastest kernels (AMX, interleaved AVX and NEON layouts)."""
     kv_type: KvType = "f16"

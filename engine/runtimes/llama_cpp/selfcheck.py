@@ -33,6 +33,9 @@ TRIAL: dict[str, Any] = {
     "n_cells": 0,
     "extra_bufts": True,
     "n_gpu_layers": 0,
+    "encode": False,
+    "n_batch": 512,
+    "n_ubatch": 512,
     "prefix_disk": 0,
     "prefix_memory": 0,
 }

@@ -9,7 +9,9 @@ import msgspec
 
 from engine.errors import ModelLoadError
 from engine.models.fit import Choice, Coefficients, Layer, Shape, Wishes, choose
+from engine.models.fit_vectors import choose_vectors, tokens_together
 from engine.models.formats.gguf import GgufHeader, read_header, split_files
+from engine.models.kinds import ENCODERS, kind_of, reads_at_once
 from engine.runtimes.llama_cpp.library import gpu_backends
 from engine.runtimes.llama_cpp.options import Options
 from engine.types import Hardware, LoadPlan, ModelEntry
@@ -74,14 +76,12 @@ class LlamaSpec:
             reason = error.strerror or type(error).__name__
             raise ModelLoadError(f"The model file {path} cannot be read: {reason}.") from error
         on_gpu = bool(gpu_backends())
-        choice = choose(
-            shape_of(headers),
-            hardware,
-            COEFFICIENTS,
-            wishes=Wishes(context=context, slots=slots, threads=threads),
-            graph_tokens=GRAPH_TOKENS,
-            on_gpu=on_gpu,
-        )
+        shape, wishes = shape_of(headers), Wishes(context=context, slots=slots, threads=threads)
+        if encodes(headers[0]):
+            at_once = reads_at_once(headers[0])
+            choice = choose_vectors(shape, hardware, COEFFICIENTS, wishes=wishes, at_once=at_once, on_gpu=on_gpu)
+        else:
+            choice = choose(shape, hardware, COEFFICIENTS, wishes=wishes, graph_tokens=GRAPH_TOKENS, on_gpu=on_gpu)
         options, reasons = options_for(choice, headers, unified_memory=on_gpu and sys.platform == "darwin")
         return LoadPlan(
             runtime=self.name,
@@ -97,6 +97,7 @@ def shape_of(headers: list[GgufHeader]) -> Shape:
     """What decides a model's memory, from the headers of its files; the first one describes the model."""
     header = headers[0]
     width = (header.key_length or 0) + (header.value_length or 0)
+    cached = width * (header.architecture not in ENCODERS)
     period = SLIDING_PERIODS.get(header.architecture, 0) if header.sliding_window else 0
     slides = header.sliding_layers or tuple(
         bool(period) and (index + 1) % period != 0 for index in range(len(header.kv_heads))
@@ -104,7 +105,7 @@ def shape_of(headers: list[GgufHeader]) -> Shape:
     return Shape(
         weights=sum(part.tensor_bytes for part in headers),
         layers=tuple(
-            Layer(elements=heads * width, slides=index < len(slides) and slides[index])
+            Layer(elements=heads * cached, slides=index < len(slides) and slides[index])
             for index, heads in enumerate(header.kv_heads)
         ),
         window=header.sliding_window if header.sliding_window and any(slides) else 0,
@@ -113,6 +114,11 @@ def shape_of(headers: list[GgufHeader]) -> Shape:
         feed_forward=header.feed_forward_length or 4 * (header.embedding_length or 0),
         trained_context=header.context_length,
     )
+
+
+def encodes(header: GgufHeader) -> bool:
+    """Whether the model makes vectors or scores."""
+    return kind_of(header) != "chat"
 
 
 def options_for(choice: Choice, headers: list[GgufHeader], *, unified_memory: bool) -> tuple[Options, tuple[str, ...]]:
@@ -133,6 +139,8 @@ def options_for(choice: Choice, headers: list[GgufHeader], *, unified_memory: bo
         n_ubatch=load.graph_tokens,
         n_gpu_layers=-1 if unified_memory else choice.gpu_layers,
         swa_full=load.whole_window,
+        encode=encodes(headers[0]),
+        n_together=tokens_together(shape_of(headers)),
         mmap=mmap,
     )
     return options, tuple(reasons)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import time
 from collections.abc import Callable, Sequence
@@ -16,13 +17,16 @@ from engine.runtimes.llama_cpp.library import DISTRIBUTION
 from engine.runtimes.llama_cpp.options import Options
 from engine.types import LoadedFacts, Sampling, WorkerStats
 from engine.worker import child
-from engine.worker.backend import Job, Step, TextModel, Vocabulary
+from engine.worker.backend import Encoder, Job, Step, TextModel, Vocabulary
 from engine.worker.protocol import Probed
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from engine.runtimes.llama_cpp._encoder import LlamaEncoder
     from engine.runtimes.llama_cpp._stepper import Stepper
+
+_ENCODER = "engine.runtimes.llama_cpp._encoder"
 
 
 class LlamaBackend:
@@ -32,6 +36,7 @@ class LlamaBackend:
 
     def __init__(self) -> None:
         self._stepper: Stepper
+        self._encoder: LlamaEncoder | None = None
 
     @property
     def library(self) -> str:
@@ -41,7 +46,12 @@ class LlamaBackend:
     @property
     def vocabulary(self) -> Vocabulary:
         """The loaded model's tokenizer."""
-        return self._stepper.vocabulary
+        return self._encoder.vocabulary if self._encoder else self._stepper.vocabulary
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """What makes vectors or scores with the loaded model; `None` where it continues text."""
+        return self._encoder
 
     @property
     def text(self) -> TextModel:
@@ -57,6 +67,20 @@ class LlamaBackend:
         """
         started = time.perf_counter()
         wish = _options(options)
+        if wish.encode:
+            self._encoder = encoder = _library(_ENCODER).LlamaEncoder(Path(path), wish, progress)
+            return LoadedFacts(
+                context=wish.n_ctx,
+                slots=wish.n_seq,
+                device=_library().device(wish.n_gpu_layers),
+                memory=psutil.Process().memory_info().rss,
+                load_s=time.perf_counter() - started,
+                chat=False,
+                embeddings=not encoder.ranks,
+                rerank=encoder.ranks,
+                dimensions=None if encoder.ranks else encoder.dimensions,
+                notices=wish.notices,
+            )
         self._stepper = _library().Stepper(Path(path), wish, progress)
         return LoadedFacts(
             context=wish.n_ctx,
@@ -112,16 +136,15 @@ class LlamaBackend:
         return Probed(library=self.library, devices=library.devices(), features=library.features())
 
 
-def _library() -> ModuleType:
-    """The module that drives the library, which is imported by it."""
+def _library(module: str = "engine.runtimes.llama_cpp._stepper") -> ModuleType:
+    """A module that drives the library, which is imported by it: the host hears Hello before this half second."""
     try:
-        from engine.runtimes.llama_cpp import _stepper  # noqa: PLC0415 - the host hears Hello before this half second
+        return importlib.import_module(module)
     except (ImportError, OSError, RuntimeError) as error:
         raise RuntimeMissing(
             f"{DISTRIBUTION} does not work here: {error}.",
             remedy="Install it again: `make clean install` in a checkout, or `uv tool install --reinstall footplate`.",
         ) from error
-    return _stepper
 
 
 def _options(plain: dict[str, Any]) -> Options:

@@ -39,6 +39,7 @@ class ScriptedBackend:
 
     name = "scripted"
     library = "scripted 1"
+    encoder = None
 
     def __init__(self, frames: int) -> None:
         self._frames = frames

@@ -1,38 +1,36 @@
-"""The child's loop in mode serve: take commands, step, write what came of it."""
+"""Generations: requests become sequences, and every step of the backend becomes reports."""
 
 from __future__ import annotations
 
 import time
 import traceback
 
-from engine.errors import ErrorInfo, FootplateError, InternalError, WorkerDied
+from engine.errors import Unsupported, WorkerDied
 from engine.worker.backend import Backend
 from engine.worker.loop.prepare import Preparer
 from engine.worker.loop.session import Session
 from engine.worker.loop.texts import Texts
+from engine.worker.loop.turns import attempted, explained
 from engine.worker.loop.wire import Wire
 from engine.worker.protocol import (
     Cancel,
     Command,
     Detokenize,
     Detokenized,
+    Embed,
     Generate,
     GetStats,
     ProtocolError,
     Report,
     RequestFailed,
+    Rerank,
     Stats,
-    Stop,
     Tokenize,
     Tokenized,
 )
 
-REST_AFTER_S = 0.5
-"""Quiet after which the backend may do its housekeeping."""
 FINISH_S = 3.0
 """What the backend may take to save at the end; below the grace that `WorkerHandle.stop` gives."""
-EXIT_FATAL = 70
-"""Exit code after the backend failed as a whole."""
 
 
 class Loop:
@@ -46,35 +44,34 @@ class Loop:
         self._sessions: dict[int, Session] = {}
         self._jobs: dict[int, Session] = {}
 
-    def run(self) -> int:
-        """Runs until the host says stop; the exit code. Waits without turning while no sequence runs."""
-        while True:
-            for command in self._wire.waiting() if self._backend.busy else [self._next()]:
-                if isinstance(command, Stop):
-                    self._wire.send(
-                        [report for session in self._sessions.values() for report in session.finish("cancelled")]
-                    )
-                    self._backend.finish(FINISH_S)
-                    return 0
-                self._wire.send(self._obey(command))
-            if self._backend.busy and not self._step():
-                return EXIT_FATAL
+    @property
+    def busy(self) -> bool:
+        """Whether any sequence runs or waits."""
+        return self._backend.busy
 
-    def _next(self) -> Command:
-        """Waits for the next command; the backend does its housekeeping meanwhile, piece by piece."""
-        pause_s: float | None = REST_AFTER_S
-        while (command := self._wire.next_within(pause_s)) is None:
-            pause_s = self._backend.rest()
-        return command
+    def rest(self) -> float | None:
+        """The backend's housekeeping."""
+        return self._backend.rest()
 
-    def _obey(self, command: Command) -> list[Report]:
+    def end(self) -> list[Report]:
+        """Every request finishes as cancelled."""
+        return [report for session in self._sessions.values() for report in session.finish("cancelled")]
+
+    def finish(self) -> None:
+        """The backend saves what should outlive the process."""
+        self._backend.finish(FINISH_S)
+
+    def obey(self, command: Command) -> list[Report]:
+        """Begins, cancels and answers."""
         match command:
             case Generate():
                 return self._begin(command)
             case Cancel():
                 return self._cancel(command.id)
             case Tokenize() | Detokenize():
-                return [self._answer(command)]
+                return [attempted(command.id, lambda: self._answer(command))]
+            case Embed() | Rerank():
+                return [RequestFailed(id=command.id, error=_continues_text(command).info)]
             case GetStats():
                 return [Stats(stats=self._backend.stats())]
             case _:
@@ -86,19 +83,16 @@ class Loop:
             prepared = self._preparer.prepare(command.request)
             self._backend.add(prepared.answers[0].job)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong fails this request alone
-            return [RequestFailed(id=command.id, error=_explained(error))]
+            return [RequestFailed(id=command.id, error=explained(error))]
         session = Session(command.id, prepared, self._backend.vocabulary, arrived=arrived)
         self._sessions[command.id] = session
         self._jobs |= dict.fromkeys(session.jobs, session)
         return []
 
     def _answer(self, command: Tokenize | Detokenize) -> Report:
-        try:
-            if isinstance(command, Tokenize):
-                return Tokenized(id=command.id, tokens=self._texts.tokens(command.request))
-            return Detokenized(id=command.id, text=self._texts.text(command.tokens))
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong fails this request alone
-            return RequestFailed(id=command.id, error=_explained(error))
+        if isinstance(command, Tokenize):
+            return Tokenized(id=command.id, tokens=self._texts.tokens(command.request))
+        return Detokenized(id=command.id, text=self._texts.text(command.tokens))
 
     def _cancel(self, identity: int) -> list[Report]:
         session = self._sessions.get(identity)
@@ -114,7 +108,7 @@ class Loop:
             del self._jobs[job]
             self._backend.cancel(job)
 
-    def _step(self) -> bool:
+    def step(self) -> bool:
         """One step, and its reports in one write; false when the backend cannot go on."""
         before = time.monotonic()
         try:
@@ -135,7 +129,7 @@ class Loop:
                 for job in session.due():
                     self._backend.add(job)
             except Exception as error:  # noqa: BLE001 - a fault in the text of one request fails it alone
-                reports.append(session.fail(_explained(error)))
+                reports.append(session.fail(explained(error)))
             if session.ended:
                 self._leave(session)
         self._wire.send(reports)
@@ -150,8 +144,10 @@ class Loop:
         self._wire.send([session.fail(died.info) for session in self._sessions.values()])
 
 
-def _explained(error: Exception) -> ErrorInfo:
-    if isinstance(error, FootplateError):
-        return error.info
-    traceback.print_exception(error)
-    return InternalError(f"The request failed in the worker ({type(error).__name__}): {error}").info
+def _continues_text(command: Embed | Rerank) -> Unsupported:
+    what = "makes no vectors" if isinstance(command, Embed) else "scores no documents"
+    return Unsupported(
+        f"This model continues text and {what}.",
+        remedy="Choose a model made for that: GET /v1/models says the kind of each.",
+        param="model",
+    )
