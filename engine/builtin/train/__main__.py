@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import shutil
 from pathlib import Path
 
 from engine.builtin.train import cases, check, evaluation, export, rows, tokenizer, training
@@ -16,10 +17,12 @@ DRAWN = 60
 """Questions of each kind that the examination draws at random; facts are asked in full."""
 
 
-def make_tokenizer(folder: Path) -> None:
-    """Learns the vocabulary, unless the folder has one."""
+def make_tokenizer(folder: Path, weights: Path | None) -> None:
+    """Takes the vocabulary from where the weights come from, or learns it, unless the folder has one."""
     target = folder / "tokenizer.json"
-    if not target.exists():
+    if weights:
+        shutil.copyfile(weights / "tokenizer.json", target)
+    elif not target.exists():
         tokenizer.train(list(rows.texts(Author(load_facts()), 8000, SEED))).save(str(target))
 
 
@@ -45,18 +48,27 @@ def main() -> None:
     """All steps; or, with `--finish`, those after the training."""
     parser = argparse.ArgumentParser(prog="python -m engine.builtin.train", description=__doc__)
     parser.add_argument("folder", type=Path, help="where checkpoints and the result go")
-    parser.add_argument("--minutes", type=float, default=75.0, help="how long to train")
+    parser.add_argument("--minutes", type=float, default=75.0, help="how long to train, in processor time")
     parser.add_argument("--processes", type=int, default=2, help="training processes, one per core")
     parser.add_argument("--start", type=Path, help="a checkpoint to start from")
+    parser.add_argument("--weights", type=Path, help="a folder as guide/hf, whose weights and vocabulary to start from")
     parser.add_argument("--begin", type=float, default=0.0, help="where in the schedule to begin, 0 to 1")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--finish", action="store_true", help="only export and examine what was trained")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     if not given.finish:
-        make_tokenizer(given.folder)
+        make_tokenizer(given.folder, given.weights)
         training.train(
-            training.Run(given.folder, given.minutes, given.seed, given.processes, start=given.start, begin=given.begin)
+            training.Run(
+                given.folder,
+                given.minutes,
+                given.seed,
+                given.processes,
+                start=given.start,
+                weights=given.weights,
+                begin=given.begin,
+            )
         )
     finish(given.folder, given.processes)
 

@@ -5,37 +5,37 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from engine.builtin.train.values import QUANTIZATIONS, RUNTIMES, local_model, number, repository, size
+from engine.builtin.train.values import QUANTIZATIONS, local_model, number, repository, size
 
 UNREACHABLE = "The Hugging Face Hub cannot be reached from here."
 
 
+DETAILED = 5
+"""So many models `list_models` describes; of the others it gives the names."""
+
+
 def listed(rng: Random) -> dict[str, Any]:
-    """The models of some machine; most often one of them is loaded."""
-    names = sorted({local_model(rng) for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6)))})
+    """The models of some machine, those that are loaded first; most often one of them is."""
+    names = sorted({local_model(rng) for _ in range(rng.choice((0, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 9, 12)))})
     rng.shuffle(names)
-    loaded = set(rng.sample(names, min(len(names), rng.choice((0, 1, 1, 1, 1, 2)))))
+    loaded = names[: rng.choice((0, 1, 1, 1, 1, 2))]
     return {
+        "count": len(names),
+        "loaded": loaded,
         "models": [
-            {
-                "name": name,
-                "runtime": rng.choice(RUNTIMES),
-                "quantization": rng.choice(QUANTIZATIONS),
-                "size": size(rng),
-                "loaded": name in loaded,
-            }
-            for name in names
-        ]
+            {"name": name, "quantization": rng.choice(QUANTIZATIONS), "size": size(rng)} for name in names[:DETAILED]
+        ],
+        "others": names[DETAILED:],
     }
 
 
 def list_answer(found: dict[str, Any]) -> str:
     """The answer from the list, one form for every question (see `hardware.answer`)."""
-    models = [
-        f"{model['name']} ({model['quantization']}, {model['size']}{', loaded' if model['loaded'] else ''})"
-        for model in found["models"]
-    ]
-    return f"Models on this machine: {'; '.join(models)}." if models else "There are no models on this machine."
+    if not found["count"]:
+        return "There are no models on this machine."
+    models = [f"{model['name']} ({model['quantization']}, {model['size']})" for model in found["models"]]
+    loaded = ", ".join(found["loaded"]) or "none"
+    return f"Models on this machine: {found['count']}. Loaded: {loaded}. The first: {'; '.join(models)}."
 
 
 def found_on_hub(query: str, rng: Random) -> dict[str, Any]:

@@ -67,12 +67,18 @@ def _typed(text: str, slot: str) -> Value:
     return float(text) if slot == "{decimal}" else text
 
 
-def foreign_tools(count: int, rng: Random) -> list[ForeignTool]:
-    """Some tools, each of another family."""
-    return [_instance(family, rng) for family in rng.sample(_FAMILIES, min(count, len(_FAMILIES)))]
+def foreign_tools(count: int, rng: Random, wild: float = 0.0) -> list[ForeignTool]:
+    """Some tools, each of another family; a share `wild` of the names is made up, so that they must be read."""
+    return [_instance(family, rng, wild) for family in rng.sample(_FAMILIES, min(count, len(_FAMILIES)))]
 
 
-def _instance(family: dict[str, Any], rng: Random) -> ForeignTool:
+def made_up(rng: Random) -> str:
+    """A name for a tool or a parameter that nobody has seen."""
+    parts = [word(rng) for _ in range(rng.choice((1, 2, 2, 3)))]
+    return parts[0] + "".join(map(str.capitalize, parts[1:])) if rng.random() < 0.2 else "_".join(parts)
+
+
+def _instance(family: dict[str, Any], rng: Random, wild: float) -> ForeignTool:
     words: dict[str, Value] = {}
     name = fill(rng.choice(family["names"]), words, rng)
     description = fill(rng.choice(family["descriptions"]), words, rng)
@@ -82,4 +88,8 @@ def _instance(family: dict[str, Any], rng: Random) -> ForeignTool:
         names.append(chosen if chosen not in names else f"{chosen}_{len(names)}")
     if rng.random() < 0.08:
         name = f"{word(rng)}_{name}" if rng.random() < 0.7 else f"{name}{number(rng)}"
+    if wild and rng.random() < wild:
+        name = rng.choice((made_up(rng), f"{word(rng)}_{name}", f"{name}_{word(rng)}"))
+    if wild and rng.random() < wild:
+        names = [made_up(rng) if rng.random() < 0.7 else f"{given}_{word(rng)}" for given in names]
     return ForeignTool(family, name, description, tuple(names), words)

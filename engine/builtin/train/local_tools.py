@@ -42,7 +42,7 @@ def _situation(tool: str, question: str, rng: Random) -> tuple[dict[str, Any], d
         return hardware.result(rng), {}, ""
     if tool == "list_models":
         found = catalog.listed(rng)
-        there = [model["name"] for model in found["models"]]
+        there = [model["name"] for model in found["models"]] + found["others"]
         name = rng.choice(there) if there and rng.random() < 0.8 else local_model(rng)
         return found, {}, name if "{name}" in question else ""
     query = model_name(rng)

@@ -8,6 +8,16 @@ from torch.nn import functional
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Who sees whom in rows that hold several conversations."""
+
+    mask: Tensor
+    """`[pieces, 1, size, size]`, added to the attention's scores; rows are cut into pieces of `size` tokens."""
+    positions: Tensor
+    """`[pieces, size]`: where every token stands in its conversation."""
+
+
+@dataclass(frozen=True)
 class Shape:
     """The size of the network. Every row length is a multiple of 256, so that llama.cpp's K-quants apply."""
 
@@ -67,7 +77,9 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(shape.width, kv_width, bias=False)
         self.o_proj = nn.Linear(shape.width, shape.width, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: list[Tensor] | None) -> Tensor:
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, cache: list[Tensor] | None, mask: Tensor | None = None
+    ) -> Tensor:
         """`[batch, time, width]` in and out; `cache` holds the keys and values of earlier tokens."""
         batch, time, width = x.shape
         q, k, v = (
@@ -81,7 +93,8 @@ class Attention(nn.Module):
             cache[:] = [k, v]
         groups = self.shape.heads // self.shape.kv_heads
         k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
-        out = functional.scaled_dot_product_attention(q, k, v, is_causal=time > 1)
+        causal = time > 1 and mask is None
+        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
         return self.o_proj(out.transpose(1, 2).reshape(batch, time, width))
 
 
@@ -109,9 +122,11 @@ class Layer(nn.Module):
         self.post_attention_layernorm = Norm(shape)
         self.mlp = Ffn(shape)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: list[Tensor] | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, cache: list[Tensor] | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         """`[batch, time, width]` in and out."""
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache)
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache, mask)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -143,6 +158,15 @@ class Guide(nn.Module):
         for index, layer in enumerate(self.layers):
             x = layer(x, cos, sin, None if caches is None else caches[index])
         return self.norm(x)
+
+    def packed(self, ids: Tensor, layout: Layout) -> Tensor:
+        """The stream after the last layer, of rows `[batch, time]` that hold several conversations."""
+        x = self.embed_tokens(ids.reshape(layout.positions.shape)).to(self.stream)
+        cos, sin = (table[layout.positions][:, None].to(self.stream) for table in (self.cos, self.sin))
+        mask = layout.mask.to(self.stream)
+        for layer in self.layers:
+            x = layer(x, cos, sin, None, mask)
+        return self.norm(x).reshape(*ids.shape, -1)
 
     def logits(self, stream: Tensor) -> Tensor:
         """`[..., vocabulary]` from `[..., width]`."""

@@ -1,4 +1,4 @@
-"""The training loop: one process per core, gradients averaged between them, a schedule bounded by the clock."""
+"""The training loop: one process per core, gradients averaged between them, a schedule bounded by processor time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 from torch.optim import AdamW, Muon, Optimizer
@@ -17,23 +18,17 @@ from engine.builtin.train import tokenizer
 from engine.builtin.train.conversations import Author
 from engine.builtin.train.facts import load_facts
 from engine.builtin.train.model import Guide, Shape
-from engine.builtin.train.rows import Rows
+from engine.builtin.train.rows import Batch, Rows
 
-Mix = tuple[tuple[int, int], ...]
-"""Rows and their length, of one process in one step."""
-PHASES: tuple[tuple[float, Mix], ...] = (
-    (0.40, ((12, 160), (2, 512))),
-    (0.85, ((8, 160), (2, 1024))),
-    (1.00, ((8, 160), (1, 1024), (1, 2048))),
-)
-"""Up to which share of the time, which rows."""
-DRILLS = (2, 160)
-"""Rows of copying exercises in every step, up to `DRILLS_UNTIL` of the time."""
-DRILLS_UNTIL = 0.88
+ROW = 1024
+ROWS = {"packed": 2, "branched": 2}
+"""Rows of one process in every step, all of `ROW` tokens, beside the long conversations."""
+LONG = (1024, 1024, 2048)
+"""The rows that are one long conversation, one in every step, in turns."""
 MATRIX_RATE = 0.02
 VECTOR_RATE = 0.004
 WARM_UP = 0.015
-DECAY_FROM = 0.5
+DECAY_FROM = 0.35
 """From this share of the time on, the rates fall to nothing in a straight line."""
 
 
@@ -44,10 +39,13 @@ class Run:
     folder: Path
     """Holds tokenizer.json; gets checkpoint.pt and log.jsonl."""
     minutes: float
+    """Of processor time of the first process: a machine that is busy or stopped does not shorten the schedule."""
     seed: int
     processes: int
     start: Path | None = None
     """A checkpoint to start from."""
+    weights: Path | None = None
+    """A Hugging Face folder to take the weights from, and nothing else."""
     begin: float = 0.0
     """Where in the schedule the run begins, when it continues another."""
     save_every: float = 150.0
@@ -59,26 +57,23 @@ def rate(progress: float) -> float:
     return min(1.0, (progress + 1e-3) / WARM_UP, (1.0 - progress) / (1.0 - DECAY_FROM))
 
 
-def mix(progress: float) -> Mix:
-    """The rows of a step at `progress` of the time."""
-    return next(rows for end, rows in PHASES if progress <= end)
-
-
 def optimizers(model: Guide) -> list[Optimizer]:
     """Muon for the matrices of the layers, AdamW for the embedding and the norms."""
     matrices = [p for layer in model.layers for p in layer.parameters() if p.ndim == 2]
     others = [p for p in model.parameters() if all(p is not matrix for matrix in matrices)]
     return [
-        Muon(matrices, lr=MATRIX_RATE, momentum=0.95, weight_decay=0.03),
+        Muon(matrices, lr=MATRIX_RATE, momentum=0.95, weight_decay=0.1),
         AdamW(others, lr=VECTOR_RATE, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 
 
-def loss_of(model: Guide, ids: Tensor, written: Tensor) -> Tensor:
+def loss_of(model: Guide, batch: Batch) -> Tensor:
     """The sum of the losses over what the model writes."""
+    ids = batch.ids[:, :-1]
     with torch.autocast("cpu", torch.bfloat16):
-        logits = model.logits(model(ids[:, :-1])[written])
-    return functional.cross_entropy(logits.float(), ids[:, 1:][written], reduction="sum")
+        stream = model(ids) if batch.layout is None else model.packed(ids, batch.layout)
+        logits = model.logits(stream[batch.written])
+    return functional.cross_entropy(logits.float(), batch.ids[:, 1:][batch.written], reduction="sum")
 
 
 class Worker:
@@ -93,6 +88,9 @@ class Worker:
         self.optimizers = optimizers(self.model)
         self.model.stream = torch.bfloat16
         self.tokens_before, self.step, self.loss = 0, 0, 1.0
+        if run.weights:
+            saved = load_file(run.weights / "model.safetensors")
+            self.model.load_state_dict({name.removeprefix("model."): part.float() for name, part in saved.items()})
         if run.start:
             self._resume(run.start)
         words = tokenizer.load(run.folder / "tokenizer.json")
@@ -106,18 +104,18 @@ class Worker:
         self.tokens_before, self.step, self.loss = state["tokens"], state["step"], state.get("loss", 1.0)
 
     def train(self) -> None:
-        """Steps until the time is over; the first process writes the log and the checkpoints."""
-        begin = saved = time.monotonic()
-        limit = self.run.minutes * 60
+        """Steps until the processor time is used; the first process writes the log and the checkpoints."""
+        saved = time.monotonic()
+        begin, limit = time.process_time(), self.run.minutes * 60
         while True:
-            share = (time.monotonic() - begin) / limit
+            share = (time.process_time() - begin) / limit
             progress = self._agreed(self.run.begin + (1 - self.run.begin) * share)
             if progress >= 1:
                 break
             self._step(progress)
             now = time.monotonic()
             if self.rank == 0 and self.step % 20 == 0:
-                self._log(progress, now - begin)
+                self._log(progress, time.process_time() - begin)
             if self.rank == 0 and now - saved > self.run.save_every:
                 saved = now
                 self.save()
@@ -131,13 +129,12 @@ class Worker:
         return float(value)
 
     def _step(self, progress: float) -> None:
-        batches = [self.rows.batch(count, length) for count, length in mix(progress)]
-        if progress < DRILLS_UNTIL:
-            batches.append(self.rows.batch(*DRILLS, drill=True))
-        total = sum(int(written.sum()) for _, written in batches)
+        batches = [getattr(self.rows, kind)(count, ROW) for kind, count in ROWS.items()]
+        batches.append(self.rows.long(1, LONG[self.step % len(LONG)]))
+        total = sum(int(batch.written.sum()) for batch in batches)
         loss_sum = 0.0
-        for ids, written in batches:
-            loss = loss_of(self.model, ids, written) / total
+        for batch in batches:
+            loss = loss_of(self.model, batch) / total
             loss.backward()
             loss_sum += float(loss.detach())
         self._average()
