@@ -17,7 +17,20 @@ from fixtures.shape_model import write_model
 from hosts import ended, until
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "serving.py"
-SIZES = ("--threads", "1", "--slots", "2", "--context", "2048", "--single-tokens", "8", "--restart-tokens", "400")
+SIZES = (
+    "--seed",
+    "1",
+    "--threads",
+    "1",
+    "--slots",
+    "2",
+    "--context",
+    "2048",
+    "--single-tokens",
+    "8",
+    "--restart-tokens",
+    "400",
+)
 
 
 @pytest.fixture
@@ -49,7 +62,7 @@ async def test_both_get_the_same_requests_and_the_result_is_kept(model: Path) ->
     assert outcomes["memory"]["values"]["llama-server"] > 20e6, "this very process was not found by its port"
 
     (again,), (unseen,) = outcomes["restart"]["rounds"].values()
-    assert abs(again["prompt_tokens"][0] - 400) < 20 and again["first_ttft_s"] > 0
+    assert abs(again["prompt_tokens"][0] - 400) < 40 and again["first_ttft_s"] > 0
     assert "first_ttft_s" not in unseen, "it cannot be restarted"
     assert outcomes["restart"]["ratio"] == pytest.approx(unseen["value"] / again["value"])
     assert "| decode, one stream (1 round) |" in place.with_suffix(".md").read_text() in out.decode()
