@@ -25,7 +25,7 @@ SIZES = (
     "--slots",
     "2",
     "--context",
-    "2048",
+    "4096",
     "--single-tokens",
     "8",
     "--restart-tokens",
@@ -35,7 +35,7 @@ SIZES = (
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    return write_model(tmp_path / "tiny.gguf", context=2048)
+    return write_model(tmp_path / "tiny.gguf", context=4096)
 
 
 async def start(model: Path, *arguments: str) -> Process:
@@ -44,16 +44,18 @@ async def start(model: Path, *arguments: str) -> Process:
 
 
 async def test_both_get_the_same_requests_and_the_result_is_kept(model: Path) -> None:
-    async with llama_server(model.name, slots=2, context=2048) as peer:
+    async with llama_server(model.name, slots=2, context=4096) as peer:
         only = ("--only", "single", "memory", "restart", "lookup")
-        run = await start(model, "--peer", peer.url, "--rounds", "1", "--mixed-tokens", "4", *only)
+        run = await start(
+            model, "--peer", peer.url, "--rounds", "1", "--mixed-tokens", "4", "--lookup-tokens", "8", *only
+        )
         out, err = await run.communicate()
     assert run.returncode == 0, err.decode()
     place = model.parent / "out" / "serving-tiny-single-memory-restart-lookup.json"
     result = json.loads(place.read_text())
     outcomes = {outcome["name"]: outcome for outcome in result["outcomes"]}
     assert list(outcomes) == ["single", "memory", "restart", "lookup"]
-    assert result["settings"] | {"threads": 1, "slots": 2, "context": 2048} == result["settings"]
+    assert result["settings"] | {"threads": 1, "slots": 2, "context": 4096} == result["settings"]
 
     ours, theirs = outcomes["single"]["rounds"].values()
     assert ours[0]["tokens"] == theirs[0]["tokens"] == [8]
@@ -88,7 +90,7 @@ async def test_a_peer_that_is_unlike_is_refused(model: Path) -> None:
         run = await start(model, "--peer", peer.url)
         _, err = await run.communicate()
     assert run.returncode == 1
-    assert b"other.gguf with 3 slots of 512 tokens; Footplate has tiny.gguf with 2 slots of 2048" in err
+    assert b"other.gguf with 3 slots of 512 tokens; Footplate has tiny.gguf with 2 slots of 4096" in err
     assert b"-np 2" in err and b"Traceback" not in err
 
 
