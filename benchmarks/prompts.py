@@ -28,22 +28,30 @@ class Prompts:
         self._seed = seed
         self._per_word = 1.0
         self._fixed = 0.0
+        self._per_function = 30.0
 
     async def calibrate(self, session: aiohttp.ClientSession, url: str) -> None:
-        """Learns from Footplate's tokenizer how many tokens a word and the template take."""
+        """Learns from Footplate's tokenizer how many tokens a word, a function and the template take."""
         few, many = [await _count(session, url, *self._words("calibration", words)) for words in (100, 1100)]
         self._per_word = (many - few) / 1000
         self._fixed = few - 100 * self._per_word
+        short, long = [await _count(session, url, *self._program("calibration", count)) for count in (5, 45)]
+        self._per_function = (long - short) / 40
 
     def request(self, name: str, length: int, tokens: int) -> bytes:
         """A request of about `length` prompt tokens for `tokens` tokens; the same one for the same `name`."""
         words = max(12, round((length - self._fixed) / self._per_word))
         return sse.body(*self._words(name, words), tokens)
 
-    def edit(self, name: str, tokens: int) -> bytes:
-        """A request to give a program back with one name changed: what is to be written stands in the prompt."""
+    def edit(self, name: str, length: int, tokens: int) -> bytes:
+        """The same for a program to be given back with one name changed: what is to be written stands in the prompt."""
+        functions = max(3, round((length - self._fixed) / self._per_function) - 1)  # the task is as long as one
+        return sse.body(*self._program(name, functions), tokens)
+
+    def _program(self, name: str, functions: int) -> tuple[str, str]:
+        """System and user message."""
         draw = random.Random(f"{self._seed} {name}")
-        names = [f"{first}_{second}" for first, second in zip(*(draw.sample(WORDS, 40) for _ in "ab"), strict=True)]
+        names = [f"{draw.choice(WORDS)}_{draw.choice(WORDS)}_{number}" for number in range(functions)]
         program = "\n\n".join(
             f"def {each}(items, {draw.choice(WORDS)}):\n"
             f'    """Counts what is {draw.choice(WORDS)} and {draw.choice(WORDS)}."""\n'
@@ -51,9 +59,7 @@ class Prompts:
             for each in names
         )
         task = f"Rename the function {names[-1]} to {names[-1]}_again. Give back the whole program and nothing else."
-        return sse.body(
-            f"{draw.choice(WORDS)} {draw.randrange(10**9)}: you edit programs.", f"{program}\n\n{task}", tokens
-        )
+        return f"{draw.choice(WORDS)} {draw.randrange(10**9)}: you edit programs.", f"{program}\n\n{task}"
 
     def _words(self, name: str, count: int) -> tuple[str, str]:
         """System and user message, `count` words in all; the system message comes first, so it differs first."""

@@ -21,8 +21,9 @@ MIXED = (50, 2000, 100, 1600, 200, 1200, 400, 800)
 """Prompt tokens of eight requests that come at once."""
 SHORT = 48
 """Prompt tokens where the decode rate is what counts."""
-EDIT = 1600
-"""Prompt tokens of the edit, and some more; a vocabulary of bytes would make it more than that."""
+EDIT = 1300
+"""Prompt tokens of the edit."""
+SPECULATION = "speculation"
 FEW = 16
 """Tokens of an answer of which the first one counts."""
 
@@ -55,6 +56,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     prompt_tokens: tuple[int, ...] = ()
     cached_tokens: tuple[int, ...] = ()
     tokens: tuple[int, ...] = ()
+    accepted_tokens: tuple[int, ...] = ()
+    """Of the answers, what had been guessed ahead."""
     pss: int | None = None
     """Bytes, each shared page counted in part."""
     uss: int | None = None
@@ -142,13 +145,13 @@ async def restart(run: Run, server: Server, number: int) -> Sample:
 
 async def lookup(run: Run, server: Server, number: int) -> Sample:
     """Tokens per second of an answer that mostly repeats its prompt."""
-    replies = await run.ask(server, [run.prompts.edit(f"edit {number}", run.sizes.lookup)])
+    replies = await run.ask(server, [run.prompts.edit(f"edit {number}", EDIT, run.sizes.lookup)])
     return _sample(replies[0].tok_s, replies)
 
 
-def lookup_setting() -> str | None:
-    """The setting in `[runtime]` that switches prompt-lookup speculation, if this version has one."""
-    return next((name for name in RuntimeSettings.__struct_fields__ if "lookup" in name), None)
+def speculation(wanted: bool) -> dict[str, bool]:
+    """The setting in `[runtime]` that switches prompt-lookup speculation; none where this version has none."""
+    return {SPECULATION: wanted} if SPECULATION in RuntimeSettings.__struct_fields__ else {}
 
 
 def percentile95(values: Sequence[float]) -> float:
@@ -226,5 +229,6 @@ def _sample(value: float | None, replies: Sequence[sse.Reply]) -> Sample:
         prompt_tokens=tuple(each.prompt_tokens for each in replies),
         cached_tokens=tuple(each.cached_tokens for each in replies),
         tokens=tuple(each.tokens for each in replies),
+        accepted_tokens=tuple(each.accepted_tokens for each in replies),
         texts=tuple(hashlib.sha256(each.text.encode()).hexdigest()[:8] for each in replies),
     )

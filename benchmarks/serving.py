@@ -28,10 +28,10 @@ from common import RESULTS, keep
 from engine.errors import FootplateError
 from prompts import Prompts
 from rounds import Clock, Outcome, compare, missing
-from scenarios import LOOKUP, NAMES, SCENARIOS, STREAMS, Run, Scenario, Sizes, lookup_setting
+from scenarios import LOOKUP, NAMES, SCENARIOS, STREAMS, Run, Scenario, Sizes, speculation
 from servers import Footplate, LlamaServer, RunningServer, Server, Settings
 
-MARGIN = 16
+MARGIN = 64
 """Tokens by which a prompt may be longer than it was meant to be."""
 
 
@@ -97,7 +97,7 @@ class Bench:
 
     async def measure(self) -> report.Result:
         """Everything that was asked for. Raises a `FootplateError` when that fails before anything is measured."""
-        footplate = await self._footplate("home", {})
+        footplate = await self._footplate("home", speculation(False))  # which llama-server does not do by default
         await self._run.prompts.calibrate(self._session, footplate.url)
         settings = footplate.settings()
         peer = await self._peer(settings)
@@ -172,13 +172,13 @@ class Bench:
 
     async def _lookup(self, settings: Settings) -> Outcome:
         """Footplate with prompt-lookup speculation beside Footplate without."""
-        setting = lookup_setting()
-        if setting is None:
+        if not speculation(True):
             print("lookup: not available in this version")
             return missing(LOOKUP, self._run.sizes, "not available in this version")
         if self._clock.left_s <= 0:
             return missing(LOOKUP, self._run.sizes, "not measured: the time was up")
-        servers = [await self._footplate(label, {setting: label == "with"}, label) for label in ("with", "without")]
+        switches = {"with": speculation(True), "without": speculation(False)}
+        servers = [await self._footplate(label, switch, label) for label, switch in switches.items()]
         for server in servers:
             await self._run.warm(server)
         found = await self._outcome(LOOKUP, servers, settings)

@@ -30,14 +30,19 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
-class _Details(msgspec.Struct):
+class _PromptDetails(msgspec.Struct):
     cached_tokens: int = 0
+
+
+class _AnswerDetails(msgspec.Struct):
+    accepted_prediction_tokens: int = 0
 
 
 class _Usage(msgspec.Struct):
     prompt_tokens: int
     completion_tokens: int
-    prompt_tokens_details: _Details | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _AnswerDetails | None = None
 
 
 class _Timings(msgspec.Struct):
@@ -68,6 +73,8 @@ class Reply:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     """Of the prompt, what the server did not compute."""
+    accepted_tokens: int = 0
+    """Of the answer, what had been guessed ahead."""
     told_tok_s: float | None = None
     """The server's own number for the decode rate."""
     text: str = ""
@@ -157,5 +164,7 @@ def _take(reply: Reply, when: float, chunk: _Chunk, url: str) -> None:
     if chunk.usage:
         reply.tokens = chunk.usage.completion_tokens
         reply.prompt_tokens = chunk.usage.prompt_tokens
-        details = chunk.usage.prompt_tokens_details
-        reply.cached_tokens = details.cached_tokens if details else 0
+        if prompt := chunk.usage.prompt_tokens_details:
+            reply.cached_tokens = prompt.cached_tokens
+        if answer := chunk.usage.completion_tokens_details:
+            reply.accepted_tokens = answer.accepted_prediction_tokens

@@ -17,12 +17,25 @@ from fixtures.shape_model import write_model
 from hosts import ended, until
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "serving.py"
-SIZES = ("--threads", "1", "--slots", "2", "--context", "2048", "--single-tokens", "8", "--restart-tokens", "400")
+SIZES = (
+    "--seed",
+    "1",
+    "--threads",
+    "1",
+    "--slots",
+    "2",
+    "--context",
+    "4096",
+    "--single-tokens",
+    "8",
+    "--restart-tokens",
+    "400",
+)
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    return write_model(tmp_path / "tiny.gguf", context=2048)
+    return write_model(tmp_path / "tiny.gguf", context=4096)
 
 
 async def start(model: Path, *arguments: str) -> Process:
@@ -31,27 +44,29 @@ async def start(model: Path, *arguments: str) -> Process:
 
 
 async def test_both_get_the_same_requests_and_the_result_is_kept(model: Path) -> None:
-    async with llama_server(model.name, slots=2, context=2048) as peer:
+    async with llama_server(model.name, slots=2, context=4096) as peer:
         only = ("--only", "single", "memory", "restart", "lookup")
-        run = await start(model, "--peer", peer.url, "--rounds", "1", "--mixed-tokens", "4", *only)
+        run = await start(
+            model, "--peer", peer.url, "--rounds", "1", "--mixed-tokens", "4", "--lookup-tokens", "8", *only
+        )
         out, err = await run.communicate()
     assert run.returncode == 0, err.decode()
     place = model.parent / "out" / "serving-tiny-single-memory-restart-lookup.json"
     result = json.loads(place.read_text())
     outcomes = {outcome["name"]: outcome for outcome in result["outcomes"]}
     assert list(outcomes) == ["single", "memory", "restart", "lookup"]
-    assert result["settings"] | {"threads": 1, "slots": 2, "context": 2048} == result["settings"]
+    assert result["settings"] | {"threads": 1, "slots": 2, "context": 4096} == result["settings"]
 
     ours, theirs = outcomes["single"]["rounds"].values()
     assert ours[0]["tokens"] == theirs[0]["tokens"] == [8]
     assert 40 <= ours[0]["prompt_tokens"][0] <= 130, "a vocabulary of bytes makes whole words of it, no more"
-    assert outcomes["single"]["ratio"] == pytest.approx(ours[0]["value"] / theirs[0]["value"])
     assert outcomes["memory"]["values"]["Footplate"] > 20e6
     assert outcomes["memory"]["values"]["llama-server"] > 20e6, "this very process was not found by its port"
 
-    again = outcomes["restart"]["rounds"]["Footplate"][0]
-    assert abs(again["prompt_tokens"][0] - 400) < 20 and again["first_ttft_s"] > 0
-    assert "first_ttft_s" not in outcomes["restart"]["rounds"]["llama-server"][0], "it cannot be restarted"
+    (again,), (unseen,) = outcomes["restart"]["rounds"].values()
+    assert abs(again["prompt_tokens"][0] - 400) < 40 and again["first_ttft_s"] > 0
+    assert "first_ttft_s" not in unseen, "it cannot be restarted"
+    assert outcomes["restart"]["ratio"] == pytest.approx(unseen["value"] / again["value"])
     assert "| decode, one stream (1 round) |" in place.with_suffix(".md").read_text() in out.decode()
     beginnings = Counter(body["messages"][0]["content"] for body in peer.bodies)
     assert len(beginnings) == len(peer.bodies) == 8 + 1 + 1 + 8 + 1, "a prompt was sent twice"
@@ -75,7 +90,7 @@ async def test_a_peer_that_is_unlike_is_refused(model: Path) -> None:
         run = await start(model, "--peer", peer.url)
         _, err = await run.communicate()
     assert run.returncode == 1
-    assert b"other.gguf with 3 slots of 512 tokens; Footplate has tiny.gguf with 2 slots of 2048" in err
+    assert b"other.gguf with 3 slots of 512 tokens; Footplate has tiny.gguf with 2 slots of 4096" in err
     assert b"-np 2" in err and b"Traceback" not in err
 
 

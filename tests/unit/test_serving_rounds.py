@@ -114,7 +114,8 @@ PIECES = [
     b'data: {"choices":[{"delta":{"content":" two"}}]}\n\n',
     b'data: {"choices":[{"delta":{},"finish_reason":"length"}],"timings":{"predicted_per_second":50.0}}\n\n',
     b'data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":3,'
-    b'"prompt_tokens_details":{"cached_tokens":2}}}\n\ndata: [DONE]\n\n',
+    b'"prompt_tokens_details":{"cached_tokens":2},"completion_tokens_details":{"accepted_prediction_tokens":1}}}\n\n',
+    b"data: [DONE]\n\n",
 ]
 
 
@@ -138,7 +139,7 @@ async def test_a_stream_is_read_however_it_is_cut() -> None:
     for pieces in (PIECES, [b"".join(PIECES)], [bytes([byte]) for byte in b"".join(PIECES)]):
         reply = await asked(pieces)
         assert (reply.text, reply.tokens, reply.prompt_tokens, reply.cached_tokens) == ("one two", 3, 5, 2)
-        assert reply.told_tok_s == 50
+        assert (reply.told_tok_s, reply.accepted_tokens) == (50, 1)
         assert reply.began < reply.first <= reply.last
         assert reply.tok_s is None or reply.tok_s > 0
 
