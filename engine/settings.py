@@ -61,6 +61,8 @@ class RuntimeSettings(_Table, frozen=True, kw_only=True):
     slots: Count | None = None
     threads: Count | None = None
     fast_kernels: Switch | None = None
+    speculation: Switch = True
+    """Guess tokens ahead where that is measured to pay."""
 
 
 class CacheSettings(_Table, frozen=True, kw_only=True):

@@ -53,7 +53,11 @@ class Runtimes:
     def plan(self, entry: ModelEntry, hardware: Hardware) -> LoadPlan:
         """How the model is to be loaded. Blocks. Raises as `RuntimeSpec.plan` does."""
         wish = self._settings()
-        return self.opening(entry).plan(entry, hardware, context=wish.context, slots=wish.slots, threads=wish.threads)
+        spec = self.opening(entry)
+        plan = spec.plan(entry, hardware, context=wish.context, slots=wish.slots, threads=wish.threads)
+        if plan.runtime == LlamaSpec.name and not wish.speculation:
+            plan = replace(plan, options={**plan.options, "speculation": "off"})
+        return plan
 
     async def prove(self, entry: ModelEntry, plan: LoadPlan, hardware: Hardware) -> LoadPlan:
         """The plan, told where to save prompts, and changed where llama.cpp's fast kernels do not survive here."""

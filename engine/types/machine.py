@@ -95,6 +95,8 @@ class LoadedFacts(Noun, frozen=True, kw_only=True):
     """Log probabilities can be told."""
     infill: bool = False
     """The model was made to fill gaps, too (`GenerateRequest.suffix`)."""
+    speculation: bool = False
+    """Tokens are guessed ahead from the text so far, where that pays."""
     notices: tuple[str, ...] = ()
     """Sentences the user should see, such as a disabled fast path and its cure."""
 

@@ -13,6 +13,7 @@ from engine.api.openai.sampling import (
     answer_format,
     choices,
     max_tokens,
+    most_drafted,
     sampling,
     stop,
     token_ids,
@@ -54,6 +55,7 @@ def decode_completion(body: bytes) -> CompletionRequest:
         format=answer_format(asked),
         top_logprobs=top_logprobs(asked.logprobs, "logprobs"),
         n=choices(asked),
+        most_drafted=most_drafted(asked),
     )
     return CompletionRequest(
         model=asked.model or "",

@@ -14,6 +14,7 @@ from engine.api.openai.sampling import (
     choices,
     fit_for_frames,
     max_tokens,
+    most_drafted,
     sampling,
     stop,
     top_logprobs,
@@ -82,6 +83,7 @@ def _request(chat: ChatBody) -> GenerateRequest:
         format=answer_format(chat),
         top_logprobs=_top_logprobs(chat),
         n=choices(chat),
+        most_drafted=most_drafted(chat),
     )
 
 

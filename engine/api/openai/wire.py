@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, field
 
 Whole = int | float | None
 """A whole number; to JSON, and to some clients, 100.0 is one."""
@@ -125,6 +125,8 @@ class SamplingBody(Struct, frozen=True, kw_only=True):
     mirostat_tau: float | None = None
     mirostat_eta: float | None = None
     grammar: str | None = None
+    speculative_n_max: Whole = field(default=None, name="speculative.n_max")
+    """llama-server's name, with the dot."""
 
 
 class ChatBody(SamplingBody, frozen=True, kw_only=True):

@@ -180,8 +180,8 @@ class Model:
         params.n_seq_max = options.n_seq
         params.n_batch = max(options.n_batch, options.n_seq)
         params.n_ubatch = min(options.n_ubatch, params.n_batch)
-        # One row of logits for each sequence; the default reserves one for each token of a step (300 MB at 150k words).
-        params.n_outputs_max = options.n_seq
+        # One row for each sequence and guess; the default has one for each token of a step (300 MB at 150k words).
+        params.n_outputs_max = min(options.n_seq + options.draft_rows, params.n_batch)
         params.n_threads = options.threads
         params.n_threads_batch = options.threads_batch or options.threads
         params.type_k = params.type_v = _KV_TYPES[options.kv_type]

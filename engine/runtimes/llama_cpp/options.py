@@ -10,6 +10,8 @@ _Positive = Annotated[int, Meta(ge=1)]
 
 KvType = Literal["f16", "q8_0"]
 """Element type of the KV cache."""
+DRAFT_ROWS = 16
+"""Most guessed tokens of one step; the buffer for logits has a row for each."""
 
 
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,6 +40,8 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Keep the whole context of sliding-window layers, so that a prefix can be reused from any point."""
     mmap: bool = True
     """Map the file; false reads it, which saves a second copy of what is repacked."""
+    speculation: Literal["auto", "off"] = "auto"
+    """Guess tokens ahead from what stood there before and prove several in one step, where that is measured to pay."""
     prefix_folder: str = ""
     """Where states of prompts are saved, private to this user; empty keeps them in memory alone."""
     prefix_disk: Annotated[int, Meta(ge=0)] = 0
@@ -48,6 +52,11 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Seconds of prefill below which a prefix is not worth saving."""
     notices: tuple[str, ...] = ()
     """Sentences for the user that the plan brought up; they are passed on in `LoadedFacts`."""
+
+    @property
+    def draft_rows(self) -> int:
+        """Most guessed tokens of one step."""
+        return DRAFT_ROWS if self.speculation == "auto" else 0
 
     @property
     def cells(self) -> int:

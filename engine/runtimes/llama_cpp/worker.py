@@ -70,6 +70,7 @@ class LlamaBackend:
             grammar=True,
             logprobs=True,
             infill=self.text.infill is not None,
+            speculation=self._stepper.speculates,
         )
 
     def add(self, job: Job) -> None:

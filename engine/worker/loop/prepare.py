@@ -95,6 +95,7 @@ class Preparer:
                 ignore_eos=request.ignore_eos,
                 grammar=self._grammar(request, opening),
                 top_logprobs=request.top_logprobs,
+                most_drafted=request.most_drafted,
             )
             answers.append(PreparedAnswer(job=job, stream=stream, begun=tuple(begun)))
         return Prepared(answers=tuple(answers))
