@@ -160,7 +160,8 @@ def test_costs_are_medians_and_neighbours_help_out() -> None:
     costs = StepCosts()
     for seconds in (1.0, 1.0, 9.0, 1.0, 1.0):
         costs.note(1, seconds)
-    costs.note(5, 2.0)
+    for _ in range(3):
+        costs.note(5, 2.0)
     assert costs.seconds(1) == 1.0
     assert costs.seconds(3) == pytest.approx(1.5)
     assert 2.0 < costs.seconds(8) < 2.5
@@ -171,8 +172,10 @@ def test_what_was_measured_once_is_soon_tried_again_and_all_of_it_some_day() -> 
     for _ in range(200):
         costs.note(1, 1.0)
     costs.note(4, 30.0)
+    assert costs.seconds(4) < 2, "something else may have held it up"
+    costs.note(4, 30.0)
     assert costs.seconds(4) == 30.0
-    for _ in range(50):
+    for _ in range(100):
         costs.note(1, 1.0)
     assert costs.seconds(4) < 2
     for _ in range(600):

@@ -11,7 +11,7 @@ from engine.errors import ModelLoadError
 from engine.models.fit import Choice, Coefficients, Layer, Shape, Wishes, choose
 from engine.models.formats.gguf import GgufHeader, read_header, split_files
 from engine.runtimes.llama_cpp.library import gpu_backends
-from engine.runtimes.llama_cpp.options import Options
+from engine.runtimes.llama_cpp.options import DRAFT_ROWS, Options
 from engine.types import Hardware, LoadPlan, ModelEntry
 
 COEFFICIENTS = Coefficients(
@@ -34,6 +34,7 @@ COEFFICIENTS = Coefficients(
     # A chat, its title, and an assistant's two requests at once.
     least_slots=4,
     most_slots=8,
+    guess_rows=DRAFT_ROWS,
 )
 GRAPH_TOKENS = 512
 """Tokens of one graph (`n_ubatch`), llama.cpp's default: prefill gains nothing from more on a processor."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import median_low
 
 _SAMPLES = 5
 _TRUSTED_FOR = 16
@@ -42,11 +42,14 @@ class StepCosts:
         self._now += 1
         known = self._widths.get(width)
         if known is None or not known.trusted(self._now):
-            known = self._widths[width] = _Measured()
+            known = _Measured()
+            # The estimate counts as a measurement: one step that something else held up is not believed alone.
+            known.samples.append(self.seconds(width) if self._widths else seconds)
+            self._widths[width] = known
         known.samples.append(max(seconds, 1e-9))
         known.count += 1
         known.step = self._now
-        known.seconds = median(known.samples)
+        known.seconds = median_low(known.samples)
 
     def seconds(self, width: int) -> float:
         """What a step of that width is thought to take; 1 as long as nothing was measured."""
