@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from msgspec import field
 
+from engine.types.adapters import AdapterWish
 from engine.types.noun import Noun
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -121,6 +122,8 @@ class GenerateRequest(Noun, frozen=True, kw_only=True):
     most_drafted: int | None = None
     """At most so many tokens are guessed ahead in a step and proved together, where the runtime can; the answer is
     drawn as without. 0 is none, `None` leaves it to the runtime."""
+    adapters: tuple[AdapterWish, ...] | None = None
+    """The adapters to answer with, and no others; `None` is what the model was loaded with."""
     n: int = 1
     """So many answers to one prompt, which is computed once."""
 

@@ -15,6 +15,9 @@ from engine.errors import ErrorInfo
 from engine.types import LoadedFacts, Sampling, WorkerStats
 from engine.worker.protocol import Probed
 
+AdapterSet = tuple[tuple[int, float], ...]
+"""Adapters by their ids, ascending, with the scales at which they are applied; none has scale 0."""
+
 
 class Job(Struct, frozen=True, kw_only=True):
     """One sequence to be generated."""
@@ -33,6 +36,7 @@ class Job(Struct, frozen=True, kw_only=True):
     """As in `GenerateRequest`."""
     most_drafted: int | None = None
     """As in `GenerateRequest`."""
+    adapters: AdapterSet = ()
 
 
 class Logprob(Struct, frozen=True, kw_only=True):

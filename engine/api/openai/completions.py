@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from engine.api.openai.bodies import parse
 from engine.api.openai.encode import DONE, finish_reason, head, timings, usage
+from engine.api.openai.lora import adapters
 from engine.api.openai.sampling import (
     answer_format,
     choices,
@@ -56,6 +57,7 @@ def decode_completion(body: bytes) -> CompletionRequest:
         top_logprobs=top_logprobs(asked.logprobs, "logprobs"),
         n=choices(asked),
         most_drafted=most_drafted(asked),
+        adapters=adapters(asked),
     )
     return CompletionRequest(
         model=asked.model or "",

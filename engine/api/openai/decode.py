@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.api.openai.bodies import parse
+from engine.api.openai.lora import adapters
 from engine.api.openai.sampling import (
     answer_format,
     choices,
@@ -84,6 +85,7 @@ def _request(chat: ChatBody) -> GenerateRequest:
         top_logprobs=_top_logprobs(chat),
         n=choices(chat),
         most_drafted=most_drafted(chat),
+        adapters=adapters(chat),
     )
 
 

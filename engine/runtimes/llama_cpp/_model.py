@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from engine.errors import CorruptModel, FootplateError, InsufficientMemory, ModelLoadError
 from engine.models.formats.gguf import read_header
+from engine.runtimes.llama_cpp._adapters import Adapters
 from engine.runtimes.llama_cpp._log import LibraryLog
 from engine.runtimes.llama_cpp._vocabulary import LlamaVocabulary
 from engine.runtimes.llama_cpp.options import Options
 from engine.types import Sampling
+from engine.worker.backend import AdapterSet
 
 _KV_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0}
 _NO_MEMORY = re.compile(r"allocate|out of memory|bad_alloc|cudaMalloc|not enough memory", re.IGNORECASE)
@@ -45,6 +47,7 @@ class Model:
             self._model = self._load(path, options, progress)
             self._check_kind(path)
             self.vocabulary = LlamaVocabulary(lib.llama_model_get_vocab(self._model))
+            self._adapters = Adapters(self._model, path, options.lora, self._log)
             self.context = self._open_context(path, options)
         except FootplateError:
             self.close()
@@ -70,6 +73,10 @@ class Model:
         """One forward pass: 0 when done, 1 when no room is left in the KV cache, below 0 when it failed."""
         status: int = lib.llama_decode(self.context, batch)
         return status
+
+    def adapt(self, adapters: AdapterSet) -> None:
+        """Has the next passes go through these adapters, and no others."""
+        self._adapters.apply(self.context, adapters)
 
     def logits(self, row: int) -> NDArray[np.float32]:
         """The logits of a row of the last pass; they may be written to, and are valid until the next one."""

@@ -43,7 +43,9 @@ class Stepper:
         self._batch = Batch(max(options.n_batch, options.n_seq), options.n_seq)
         self._pace = Pace(options.n_batch)
         self._saved = open_prefixes(model, file, options, self._pace)
-        self._scheduler = Scheduler(model, slots=options.n_seq, cells=model.cells, saved=self._saved)
+        self._scheduler = Scheduler(
+            model, slots=options.n_seq, cells=model.cells, saved=self._saved, usual=options.adapters
+        )
         self._sequences: dict[int, Running] = {}
         self._rate = Rate()
         self.vocabulary = model.vocabulary
@@ -75,12 +77,12 @@ class Stepper:
 
     def rest(self) -> float | None:
         """A piece of housekeeping while nothing runs; see the protocol."""
-        return self._saved.rest(self._scheduler.slots) if self._saved else None
+        return self._saved.rest(self._scheduler.usual_slots) if self._saved else None
 
     def finish(self, seconds: float) -> None:
         """Saves what is worth it before the process ends."""
         if self._saved:
-            self._saved.close(self._scheduler.slots, seconds)
+            self._saved.close(self._scheduler.usual_slots, seconds)
 
     def close(self) -> None:
         """Gives the model's memory back; the object is of no use afterwards."""
@@ -110,8 +112,10 @@ class Stepper:
                 pieces = self._speculation.extended(pieces, budget)
             rows = self._fill(pieces)
             started = time.perf_counter()
+            model.adapt(pieces[0].sequence.adapters)
             status = model.decode(self._batch.struct)
             if status == 0:
+                scheduler.served(pieces[0].sequence.adapters)
                 steps.extend(found := self._advance(pieces, rows))
                 self._measure(pieces, found, time.perf_counter() - started)
                 break

@@ -33,6 +33,7 @@ TRIAL: dict[str, Any] = {
     "n_cells": 0,
     "extra_bufts": True,
     "n_gpu_layers": 0,
+    "lora": [],
     "prefix_disk": 0,
     "prefix_memory": 0,
 }

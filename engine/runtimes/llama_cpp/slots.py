@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from engine.runtimes.llama_cpp.guesses import Guesses
-from engine.worker.backend import Job
+from engine.worker.backend import AdapterSet, Job
 
 
 @dataclass(slots=True, eq=False)
@@ -30,6 +30,16 @@ class Sequence:
     """What looks ahead in it; `None` where nothing does."""
 
     @property
+    def rest(self) -> int:
+        """Tokens that are not computed yet; 1 where the next one can be drawn."""
+        return len(self.tokens) - (self.slot.filled if self.slot else 0)
+
+    @property
+    def adapters(self) -> AdapterSet:
+        """The adapters that it is computed with; only sequences of the same ones share steps and prefixes."""
+        return self.job.adapters
+
+    @property
     def sampled(self) -> int:
         """Tokens sampled so far."""
         return len(self.tokens) - len(self.job.tokens)
@@ -42,6 +52,8 @@ class Slot:
     index: int
     tokens: list[int] = field(default_factory=list)
     filled: int = 0
+    adapters: AdapterSet = ()
+    """What `tokens` were computed with."""
     sequence: Sequence | None = None
     level: int = 0
     """The scheduler's level when it was last in use; see `worth`."""
