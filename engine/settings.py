@@ -21,6 +21,7 @@ Count = Annotated[int, Meta(ge=1, le=1024, description="a whole number from 1 to
 Tokens = Annotated[int, Meta(ge=1, description="a whole number of tokens, at least 1")]
 Rate = Annotated[int, Meta(ge=1, le=120, description="a whole number of frames per second from 1 to 120")]
 Gigabytes = Annotated[float, Meta(ge=0, description="a number of gigabytes, or 0 for off")]
+Scale = Annotated[float, Meta(ge=-100, le=100, description="a number from -100 to 100")]
 Seconds = Annotated[float, Meta(ge=0, description="a number of seconds")]
 Text = Annotated[str, Meta(min_length=1, description="a text in quotes")]
 Folders = Annotated[tuple[str, ...], Meta(description="a list of folders, each in quotes")]
@@ -54,6 +55,21 @@ class ModelSettings(_Table, frozen=True, kw_only=True):
     default: Text = "guide"
 
 
+class AdapterSettings(_Table, frozen=True, kw_only=True):
+    """A LoRA adapter of a model."""
+
+    path: Text
+    """A GGUF file; from the settings' folder on, when it is not absolute."""
+    scale: Scale = 1.0
+    """How strongly it is applied where a request does not say; 0 is not at all."""
+
+
+Adapters = Annotated[
+    dict[str, tuple[AdapterSettings, ...]],
+    Meta(description='a table of lists, one for each model, such as "name" = [{ path = "a.gguf", scale = 1.0 }]'),
+]
+
+
 class RuntimeSettings(_Table, frozen=True, kw_only=True):
     """How models are loaded; what is left out is decided by the machine's memory and processor."""
 
@@ -61,6 +77,10 @@ class RuntimeSettings(_Table, frozen=True, kw_only=True):
     slots: Count | None = None
     threads: Count | None = None
     fast_kernels: Switch | None = None
+    speculation: Switch = True
+    """Guess tokens ahead where that is measured to pay."""
+    lora: Adapters = field(default_factory=dict)
+    """By the models' ids: adapters that are loaded with them."""
 
 
 class CacheSettings(_Table, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from engine.builtin import GUIDE
 from engine.errors import RuntimeMissing
+from engine.fleet.adapters import with_adapters
 from engine.fleet.prefix_folder import PrefixFolder
 from engine.hardware.detect import detect
 from engine.paths import Paths
@@ -53,7 +54,11 @@ class Runtimes:
     def plan(self, entry: ModelEntry, hardware: Hardware) -> LoadPlan:
         """How the model is to be loaded. Blocks. Raises as `RuntimeSpec.plan` does."""
         wish = self._settings()
-        return self.opening(entry).plan(entry, hardware, context=wish.context, slots=wish.slots, threads=wish.threads)
+        spec = self.opening(entry)
+        plan = spec.plan(entry, hardware, context=wish.context, slots=wish.slots, threads=wish.threads)
+        if plan.runtime == LlamaSpec.name and not wish.speculation:
+            plan = replace(plan, options={**plan.options, "speculation": "off"})
+        return with_adapters(plan, entry, wish.lora.get(entry.id, ()), self._paths.config)
 
     async def prove(self, entry: ModelEntry, plan: LoadPlan, hardware: Hardware) -> LoadPlan:
         """The plan, told where to save prompts, and changed where llama.cpp's fast kernels do not survive here."""

@@ -60,6 +60,8 @@ class Coefficients(Struct, frozen=True, kw_only=True):
     """Tokens below which a context is of no use for a conversation."""
     least_slots: int
     most_slots: int
+    guess_rows: int = 0
+    """Rows of logits beside one for each slot: tokens that are guessed ahead."""
 
 
 class Load(Struct, frozen=True, kw_only=True):
@@ -130,8 +132,8 @@ def estimate(shape: Shape, load: Load, coefficients: Coefficients) -> Estimate:
     activations = (
         coefficients.floats_per_embedding * shape.embedding + coefficients.floats_per_feed_forward * shape.feed_forward
     )
-    compute = (
-        load.graph_tokens * (4 * activations + coefficients.mask_bytes * load.cells) + 4 * shape.vocabulary * load.slots
+    compute = load.graph_tokens * (4 * activations + coefficients.mask_bytes * load.cells) + 4 * shape.vocabulary * (
+        load.slots + coefficients.guess_rows
     )
     return Estimate(
         weights=shape.weights,

@@ -3,6 +3,7 @@
 Sizes are bytes, times are seconds unless a field says otherwise; `None` means unknown, never zero.
 """
 
+from engine.types.adapters import Adapter, AdapterWish
 from engine.types.encoding import Embeddings, EmbedRequest, Ranking, RerankRequest
 from engine.types.generation import (
     AnswerFormat,
@@ -45,6 +46,8 @@ from engine.types.machine import (
 )
 
 __all__ = [
+    "Adapter",
+    "AdapterWish",
     "AnswerFormat",
     "ApiState",
     "ChatMessage",

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from msgspec import field
 
+from engine.types.adapters import AdapterWish
 from engine.types.noun import Noun
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -118,6 +119,11 @@ class GenerateRequest(Noun, frozen=True, kw_only=True):
     format: AnswerFormat = AnswerFormat()
     top_logprobs: int | None = None
     """Log probabilities are wanted: those of the tokens sampled, and of so many of the likeliest at each place."""
+    most_drafted: int | None = None
+    """At most so many tokens are guessed ahead in a step and proved together, where the runtime can; the answer is
+    drawn as without. 0 is none, `None` leaves it to the runtime."""
+    adapters: tuple[AdapterWish, ...] | None = None
+    """The adapters to answer with, and no others; `None` is what the model was loaded with."""
     n: int = 1
     """So many answers to one prompt, which is computed once."""
 
@@ -192,6 +198,10 @@ class Usage(Noun, frozen=True, kw_only=True):
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    drafted_tokens: int = 0
+    """Tokens that were guessed ahead and computed."""
+    accepted_tokens: int = 0
+    """How many of them are in the answer."""
 
 
 class Timings(Noun, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from msgspec import field
 
 from engine.errors import ErrorInfo
+from engine.types.adapters import Adapter
 from engine.types.noun import Noun
 
 ModelKind = Literal["chat", "embedding", "rerank"]
@@ -107,6 +108,10 @@ class LoadedFacts(Noun, frozen=True, kw_only=True):
     """Log probabilities can be told."""
     infill: bool = False
     """The model was made to fill gaps, too (`GenerateRequest.suffix`)."""
+    adapters: tuple[Adapter, ...] = ()
+    """LoRA adapters that requests can choose from."""
+    speculation: bool = False
+    """Tokens are guessed ahead from the text so far, where that pays."""
     notices: tuple[str, ...] = ()
     """Sentences the user should see, such as a disabled fast path and its cure."""
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+AdapterSet = tuple[tuple[int, float], ...]
+"""Adapters by their ids, ascending, with the scales at which they are applied; none has scale 0."""
+
 
 class Job(Struct, frozen=True, kw_only=True):
     """One sequence to be generated."""
@@ -35,6 +38,9 @@ class Job(Struct, frozen=True, kw_only=True):
     """A GBNF grammar that the answer must keep to; none when empty."""
     top_logprobs: int | None = None
     """As in `GenerateRequest`."""
+    most_drafted: int | None = None
+    """As in `GenerateRequest`."""
+    adapters: AdapterSet = ()
 
 
 class Logprob(Struct, frozen=True, kw_only=True):
@@ -60,6 +66,10 @@ class Step(Struct, frozen=True, kw_only=True):
     """On the first step of a sequence: prompt tokens that were reused."""
     logprobs: tuple[Logprob, ...] = ()
     """One for each of `tokens`, where the job wants them."""
+    drafted: int = 0
+    """Tokens that were guessed ahead and computed in this step."""
+    accepted: int = 0
+    """How many of these, the first of `tokens`, were drawn indeed."""
     error: ErrorInfo | None = None
     """The sequence failed and is gone; others go on."""
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.runtimes.llama_cpp.pace import SMALLEST, Pace
-from engine.runtimes.llama_cpp.scheduler import Scheduler, Sequence, common_prefix
+from engine.runtimes.llama_cpp.scheduler import Scheduler, common_prefix
+from engine.runtimes.llama_cpp.slots import Sequence
 from engine.types import Sampling
 from engine.worker.backend import Job
 

@@ -9,10 +9,12 @@ from msgspec import Struct
 
 from engine.api.openai.bodies import parse
 from engine.api.openai.encode import DONE, finish_reason, head, timings, usage
+from engine.api.openai.lora import adapters
 from engine.api.openai.sampling import (
     answer_format,
     choices,
     max_tokens,
+    most_drafted,
     sampling,
     stop,
     token_ids,
@@ -54,6 +56,8 @@ def decode_completion(body: bytes) -> CompletionRequest:
         format=answer_format(asked),
         top_logprobs=top_logprobs(asked.logprobs, "logprobs"),
         n=choices(asked),
+        most_drafted=most_drafted(asked),
+        adapters=adapters(asked),
     )
     return CompletionRequest(
         model=asked.model or "",

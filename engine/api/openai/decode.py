@@ -9,11 +9,13 @@ import msgspec
 from msgspec import Struct
 
 from engine.api.openai.bodies import parse
+from engine.api.openai.lora import adapters
 from engine.api.openai.sampling import (
     answer_format,
     choices,
     fit_for_frames,
     max_tokens,
+    most_drafted,
     sampling,
     stop,
     top_logprobs,
@@ -82,6 +84,8 @@ def _request(chat: ChatBody) -> GenerateRequest:
         format=answer_format(chat),
         top_logprobs=_top_logprobs(chat),
         n=choices(chat),
+        most_drafted=most_drafted(chat),
+        adapters=adapters(chat),
     )
 
 

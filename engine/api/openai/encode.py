@@ -178,12 +178,18 @@ def finish_reason(finish: Finish) -> str:
 
 def usage(used: Usage) -> dict[str, Any]:
     """OpenAI's `usage`, in tokens."""
-    return {
+    told: dict[str, Any] = {
         "prompt_tokens": used.prompt_tokens,
         "completion_tokens": used.completion_tokens,
         "total_tokens": used.prompt_tokens + used.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": used.cached_tokens},
     }
+    if used.drafted_tokens:
+        told["completion_tokens_details"] = {
+            "accepted_prediction_tokens": used.accepted_tokens,
+            "rejected_prediction_tokens": used.drafted_tokens - used.accepted_tokens,
+        }
+    return told
 
 
 def timings(used: Usage, spent: Timings) -> dict[str, Any]:
@@ -197,6 +203,8 @@ def timings(used: Usage, spent: Timings) -> dict[str, Any]:
         "predicted_n": used.completion_tokens,
         "predicted_ms": spent.decode_s * 1000,
     }
+    if used.drafted_tokens:
+        told |= {"draft_n": used.drafted_tokens, "draft_n_accepted": used.accepted_tokens}
     if spent.prefill_s > 0:
         told["prompt_per_second"] = computed / spent.prefill_s
     if spent.decode_s > 0 and used.completion_tokens > 1:

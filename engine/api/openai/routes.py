@@ -143,6 +143,11 @@ class OpenAIRoutes:
             "parameters": entry.parameters,
             "quantization": entry.quantization,
             "loaded": facts is not None,
+            "lora": facts
+            and [
+                {"id": number, "name": adapter.name, "scale": adapter.scale}
+                for number, adapter in enumerate(facts.adapters)
+            ],
         }
         return {
             "id": entry.id,

@@ -95,6 +95,13 @@ def choices(body: SamplingBody) -> int:
     return 1 if wanted is None else wanted
 
 
+def most_drafted(body: SamplingBody) -> int | None:
+    """How many tokens may be guessed ahead in a step; 0 is none."""
+    wanted = whole(body.speculative_n_max, "speculative.n_max")
+    _check(wanted, "speculative.n_max", 0, _INT32)
+    return wanted
+
+
 def top_logprobs(value: float | None, param: str) -> int | None:
     """How many of the likeliest tokens are wanted at each place."""
     wanted = whole(value, param)

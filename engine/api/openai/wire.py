@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, field
 
 Whole = int | float | None
 """A whole number; to JSON, and to some clients, 100.0 is one."""
@@ -91,6 +91,14 @@ class ResponseFormat(Struct, frozen=True, kw_only=True):
     """Where llama-server's clients put the schema."""
 
 
+class WantedAdapter(Struct, frozen=True, kw_only=True):
+    """A LoRA adapter, by its name or by its number."""
+
+    name: str | None = None
+    id: Whole = None
+    scale: float | None = None
+
+
 class SamplingBody(Struct, frozen=True, kw_only=True):
     """What chat completions and completions have in common."""
 
@@ -125,6 +133,9 @@ class SamplingBody(Struct, frozen=True, kw_only=True):
     mirostat_tau: float | None = None
     mirostat_eta: float | None = None
     grammar: str | None = None
+    speculative_n_max: Whole = field(default=None, name="speculative.n_max")
+    """llama-server's name, with the dot."""
+    lora: list[WantedAdapter] | None = None
 
 
 class ChatBody(SamplingBody, frozen=True, kw_only=True):

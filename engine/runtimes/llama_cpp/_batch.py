@@ -47,6 +47,13 @@ class Batch:
         self._size = self.struct.n_tokens = row + 1
         return row
 
+    def add_guessed(self, sequence: int, tokens: list[int], position: int) -> int:
+        """Adds consecutive tokens from `position` on, all of whose logits are wanted; gives the row of the first."""
+        start = self._size
+        self.add_tokens(sequence, tokens, position, last=True)
+        self._wanted[start : self._size] = 1
+        return start
+
     def add_tokens(self, sequence: int, tokens: list[int], position: int, *, last: bool) -> int:
         """Adds consecutive tokens from `position` on; with `last`, the logits of the final one are wanted.
 

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from engine.errors import CorruptModel, FootplateError, InsufficientMemory, ModelLoadError
 from engine.models.formats.gguf import read_header
+from engine.runtimes.llama_cpp._adapters import Adapters
 from engine.runtimes.llama_cpp._log import LibraryLog
 from engine.runtimes.llama_cpp._vocabulary import LlamaVocabulary
 from engine.runtimes.llama_cpp.options import Options
 from engine.types import Sampling
+from engine.worker.backend import AdapterSet
 
 _KV_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0}
 _NO_MEMORY = re.compile(r"allocate|out of memory|bad_alloc|cudaMalloc|not enough memory", re.IGNORECASE)
@@ -45,6 +47,7 @@ class Model:
             self._model = self._load(path, options, progress)
             self._check_kind(path, options)
             self.vocabulary = LlamaVocabulary(lib.llama_model_get_vocab(self._model))
+            self._adapters = Adapters(self._model, path, options.lora, self._log)
             self.context = self._open_context(path, options)
         except FootplateError:
             self.close()
@@ -70,6 +73,10 @@ class Model:
         """One forward pass: 0 when done, 1 when no room is left in the KV cache, below 0 when it failed."""
         status: int = lib.llama_decode(self.context, batch)
         return status
+
+    def adapt(self, adapters: AdapterSet) -> None:
+        """Has the next passes go through these adapters, and no others."""
+        self._adapters.apply(self.context, adapters)
 
     def logits(self, row: int) -> NDArray[np.float32]:
         """The logits of a row of the last pass; they may be written to, and are valid until the next one."""
@@ -199,9 +206,10 @@ class Model:
         params.n_seq_max = options.n_seq
         params.n_batch = max(options.n_batch, options.n_seq)
         params.n_ubatch = min(options.n_ubatch, params.n_batch)
-        # One row of logits for each sequence; the default reserves one for each token of a step (300 MB at 150k words).
+        # One row for each sequence and guess; the default has one for each token of a step (300 MB at 150k words).
         # What pools reads every token's state.
-        params.n_outputs_max = params.n_ubatch if options.encode else options.n_seq
+        rows = min(options.n_seq + options.draft_rows, params.n_batch)
+        params.n_outputs_max = params.n_ubatch if options.encode else rows
         params.embeddings = options.encode
         params.n_threads = options.threads
         params.n_threads_batch = options.threads_batch or options.threads

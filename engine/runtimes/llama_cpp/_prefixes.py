@@ -20,7 +20,7 @@ from engine.runtimes.llama_cpp.prefixes.identity import model_key
 from engine.runtimes.llama_cpp.prefixes.rates import Rates
 from engine.runtimes.llama_cpp.prefixes.shelf import Entry, Shelf
 from engine.runtimes.llama_cpp.prefixes.writer import Task, Writer
-from engine.runtimes.llama_cpp.scheduler import Slot
+from engine.runtimes.llama_cpp.slots import Slot
 
 _log = logging.getLogger(__name__)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,23 +16,21 @@ from engine.errors import (
     FootplateError,
     InsufficientMemory,
     InternalError,
-    ModelLoadError,
 )
-from engine.runtimes.llama_cpp import scheduler as sched
 from engine.runtimes.llama_cpp._batch import Batch
-from engine.runtimes.llama_cpp._logprobs import logprobs
+from engine.runtimes.llama_cpp._draw import draw
 from engine.runtimes.llama_cpp._model import Model
 from engine.runtimes.llama_cpp._prefixes import open_prefixes
 from engine.runtimes.llama_cpp._sampler import COMPLETE, DEAD_END, sampler
+from engine.runtimes.llama_cpp._warm_up import warm_up
 from engine.runtimes.llama_cpp.options import Options
-from engine.runtimes.llama_cpp.pace import Pace
+from engine.runtimes.llama_cpp.pace import Pace, Rate
+from engine.runtimes.llama_cpp.scheduler import Scheduler
+from engine.runtimes.llama_cpp.slots import Piece, Slot
+from engine.runtimes.llama_cpp.slots import Sequence as Running
+from engine.runtimes.llama_cpp.speculation import Speculation
 from engine.types import WorkerStats
 from engine.worker.backend import Job, Step, TextModel
-
-_WARM_UP = 64
-"""Tokens of the trial prompt: enough for the kernels of prefill (AMX takes 32 rows at a time)."""
-_WARM_UP_S = 0.25
-"""Longest whole step that is tried beforehand; slower models learn their pace from requests."""
 
 
 class Stepper:
@@ -46,9 +43,11 @@ class Stepper:
         self._batch = Batch(max(options.n_batch, options.n_seq), options.n_seq)
         self._pace = Pace(options.n_batch)
         self._saved = open_prefixes(model, file, options, self._pace)
-        self._scheduler = sched.Scheduler(model, slots=options.n_seq, cells=model.cells, saved=self._saved)
-        self._sequences: dict[int, sched.Sequence] = {}
-        self._rate = _Rate()
+        self._scheduler = Scheduler(
+            model, slots=options.n_seq, cells=model.cells, saved=self._saved, usual=options.adapters
+        )
+        self._sequences: dict[int, Running] = {}
+        self._rate = Rate()
         self.vocabulary = model.vocabulary
         self.text = TextModel(
             template=model.template(),
@@ -58,7 +57,8 @@ class Stepper:
             infill=model.vocabulary.infill,
         )
         progress(1.0, "warming up")
-        self._warm_up(file)
+        cuts = warm_up(model, self._batch, self._pace, options, file)
+        self._speculation = Speculation(self._pace, options.draft_rows if cuts else 0)
 
     @property
     def device(self) -> str:
@@ -70,14 +70,19 @@ class Stepper:
         """Where a prefix that was saved can be taken up."""
         return "any" if self._model.partial else "checkpoints"
 
+    @property
+    def speculates(self) -> bool:
+        """Whether tokens are guessed ahead."""
+        return self._speculation.able
+
     def rest(self) -> float | None:
         """A piece of housekeeping while nothing runs; see the protocol."""
-        return self._saved.rest(self._scheduler.slots) if self._saved else None
+        return self._saved.rest(self._scheduler.usual_slots) if self._saved else None
 
     def finish(self, seconds: float) -> None:
         """Saves what is worth it before the process ends."""
         if self._saved:
-            self._saved.close(self._scheduler.slots, seconds)
+            self._saved.close(self._scheduler.usual_slots, seconds)
 
     def close(self) -> None:
         """Gives the model's memory back; the object is of no use afterwards."""
@@ -90,25 +95,33 @@ class Stepper:
             raise ContextLengthExceeded.of(self._options.n_ctx, len(job.tokens))
         if not job.tokens or min(job.tokens) < 0 or max(job.tokens) >= self.vocabulary.size:
             raise BadInput("The prompt is empty, or has tokens that are not in the model's vocabulary.")
-        sequence = sched.Sequence(job, sampler(self._model, job, self.text.defaults), list(job.tokens))
+        sequence = Running(job, sampler(self._model, job, self.text.defaults), list(job.tokens))
+        sequence.guesses = self._speculation.guesses(job)
         self._sequences[job.id] = sequence
         self._scheduler.waiting.append(sequence)
 
     def step(self) -> Sequence[Step]:
         """One forward pass over every running sequence, and a token for each whose prompt is computed."""
         steps: list[Step] = []
-        scheduler, model = self._scheduler, self._model
+        scheduler, model, budget = self._scheduler, self._model, self._options.n_batch
+        guessing = True
         scheduler.admit()
         while scheduler.running:
-            pieces = scheduler.compose(self._options.n_batch, self._pace.chunk)
+            pieces = scheduler.compose(budget, self._pace.chunk)
+            if guessing:
+                pieces = self._speculation.extended(pieces, budget)
             rows = self._fill(pieces)
             started = time.perf_counter()
+            model.adapt(pieces[0].sequence.adapters)
             status = model.decode(self._batch.struct)
             if status == 0:
-                steps.extend(self._advance(pieces, rows))
-                self._measure(pieces, time.perf_counter() - started)
+                scheduler.served(pieces[0].sequence.adapters)
+                steps.extend(found := self._advance(pieces, rows))
+                self._measure(pieces, found, time.perf_counter() - started)
                 break
-            if status == 1:
+            if status == 1 and any(piece.draft for piece in pieces):
+                guessing = False
+            elif status == 1:
                 victim = scheduler.make_room()
                 if victim is not None:
                     steps.append(self._fail(victim, _no_room(model.cells)))
@@ -139,115 +152,90 @@ class Stepper:
             memory=psutil.Process().memory_info().rss,
         )
 
-    def _fill(self, pieces: list[sched.Piece]) -> list[int]:
-        """Writes the batch; gives for each piece the row whose logits follow it."""
+    def _fill(self, pieces: list[Piece]) -> list[int]:
+        """Writes the batch; gives for each piece the row whose logits follow it, and those of its guesses next."""
         batch = self._batch
         batch.clear()
         rows = []
-        for sequence, slot, start, end in pieces:
+        for sequence, slot, start, end, draft in pieces:
             tokens = sequence.tokens
-            if start + 1 == len(tokens):
+            if draft:
+                rows.append(batch.add_guessed(slot.index, [tokens[start], *draft], start))
+            elif start + 1 == len(tokens):
                 rows.append(batch.add_token(slot.index, tokens[start], start))
             else:
                 rows.append(batch.add_tokens(slot.index, tokens[start:end], start, last=end == len(tokens)))
         return rows
 
-    def _advance(self, pieces: list[sched.Piece], rows: list[int]) -> list[Step]:
+    def _advance(self, pieces: list[Piece], rows: list[int]) -> list[Step]:
         """Notes what was computed and draws the next tokens."""
-        ends = self._model.vocabulary.end_of_generation | {COMPLETE}
         steps = []
-        for (sequence, slot, _, end), row in zip(pieces, rows, strict=True):
+        for piece, row in zip(pieces, rows, strict=True):
+            sequence, slot, end = piece.sequence, piece.slot, piece.end
             slot.filled = end
             if self._saved and end in sequence.checkpoints:
                 self._saved.keep(slot.index, sequence.tokens[:end], beside_streams=len(pieces) > 1)
-            job, tokens = sequence.job, sequence.tokens
+            job = sequence.job
             cached = 0 if sequence.announced else sequence.cached
             sequence.announced = True
-            if slot.filled < len(tokens):
+            if slot.filled < len(sequence.tokens):
                 if not sequence.sampled:
                     steps.append(Step(id=job.id, prefilled=slot.filled, cached=cached))
                 continue
-            likely = logprobs(self._model.logits(row), job.top_logprobs)
-            token = sequence.sample(row)
-            if token in ends:
-                steps.append(Step(id=job.id, finish="stop", cached=cached))
-                self._end(sequence)
-                continue
-            if token == DEAD_END:
-                self._end(sequence)
-                steps.append(Step(id=job.id, error=_dead_end().info))
-                continue
-            tokens.append(token)
-            finish: Literal["length"] | None = "length" if sequence.sampled >= job.max_tokens else None
-            steps.append(Step(id=job.id, tokens=(token,), finish=finish, cached=cached, logprobs=likely(token)))
-            if finish:
-                self._end(sequence)
+            steps += self._take(piece, row, cached)
         return steps
 
-    def _measure(self, pieces: list[sched.Piece], seconds: float) -> None:
+    def _take(self, piece: Piece, row: int, cached: int) -> list[Step]:
+        """Draws what follows a piece, and forgets the guesses that failed."""
+        sequence, slot, draft, job = piece.sequence, piece.slot, piece.draft, piece.sequence.job
+        drawn = draw(sequence, row, draft, self._model.logits, self.vocabulary.end_of_generation | {COMPLETE})
+        sequence.tokens += drawn.tokens
+        slot.filled += drawn.held
+        if drawn.held < len(draft):
+            self._model.truncate(slot.index, slot.filled)
+        if sequence.guesses:
+            sequence.guesses.judge(drawn.tokens, ended=drawn.end is not None)
+        finish: Literal["stop", "length"] | None = "length" if sequence.sampled >= job.max_tokens else None
+        dead = drawn.end == DEAD_END
+        if drawn.end is not None:
+            finish = None if dead else "stop"
+        told = Step(
+            id=job.id,
+            tokens=drawn.tokens,
+            finish=finish,
+            cached=cached,
+            logprobs=drawn.logprobs,
+            drafted=len(draft),
+            accepted=drawn.held,
+        )
+        if finish or dead:
+            self._end(sequence)
+        failed = [Step(id=job.id, error=_dead_end().info)] if dead else []
+        return [told, *failed] if drawn.tokens or not dead else failed
+
+    def _measure(self, pieces: list[Piece], steps: list[Step], seconds: float) -> None:
+        self._speculation.measured(pieces, seconds)
         prompt = sum(piece.end - piece.start for piece in pieces if piece.end - piece.start > 1)
         if prompt:
             self._pace.measured(prompt, seconds)
         else:
-            self._rate.note(len(pieces), seconds)
+            self._rate.note(sum(len(step.tokens) for step in steps), seconds)
 
-    def _end(self, sequence: sched.Sequence) -> sched.Slot | None:
+    def _end(self, sequence: Running) -> Slot | None:
         del self._sequences[sequence.job.id]
         return self._scheduler.release(sequence)
 
-    def _drop(self, pieces: list[sched.Piece], error: FootplateError) -> list[Step]:
+    def _drop(self, pieces: list[Piece], error: FootplateError) -> list[Step]:
         """Fails every sequence of a step, and forgets what their slots hold: nobody knows how far it came."""
         for piece in pieces:
             self._end(piece.sequence)
             self._scheduler.forget(piece.slot)
         return [Step(id=piece.sequence.job.id, error=error.info) for piece in pieces]
 
-    def _fail(self, sequence: sched.Sequence, error: FootplateError) -> Step:
+    def _fail(self, sequence: Running, error: FootplateError) -> Step:
         """The last step of a sequence that is off its slot already."""
         del self._sequences[sequence.job.id]
         return Step(id=sequence.job.id, error=error.info)
-
-    def _warm_up(self, file: Path) -> None:
-        """Computes prompts and a token, so that the first request pays for nothing and the pace is known.
-
-        A short prompt first; where that was quick, one as long as a step takes, which touches all compute buffers.
-        """
-        model, most = self._model, min(self._options.n_batch, self._options.n_ctx - 1)
-        lib.llama_set_warmup(model.context, True)
-        short = min(_WARM_UP, most)
-        seconds = self._trial(file, 0, short)
-        if seconds / short * most < _WARM_UP_S:
-            model.truncate(0, 0)
-            self._trial(file, 0, most)
-        model.truncate(0, 0)  # wholly: a recurrent state cannot be cut
-        self._trial(file, 0, 1)
-        lib.llama_set_warmup(model.context, False)
-        model.truncate(0, 0)
-
-    def _trial(self, file: Path, position: int, count: int) -> float:
-        """Computes `count` tokens from `position` on in slot 0; the seconds it took."""
-        self._batch.clear()
-        self._batch.add_tokens(0, [token % self.vocabulary.size for token in range(count)], position, last=True)
-        started = time.perf_counter()
-        status = self._model.decode(self._batch.struct)
-        seconds = time.perf_counter() - started
-        if status:
-            raise ModelLoadError(f"{file.name} is loaded but computes nothing: {self._model.complaint() or status}.")
-        self._pace.measured(count, seconds)
-        return seconds
-
-
-class _Rate:
-    """Tokens per second of decode, as a mean over about the last second."""
-
-    def __init__(self) -> None:
-        self.value: float | None = None
-
-    def note(self, tokens: int, seconds: float) -> None:
-        """Adds a step."""
-        rate = tokens / max(seconds, 1e-9)
-        weight = 1.0 if self.value is None else -math.expm1(-seconds)
-        self.value = rate if self.value is None else self.value + weight * (rate - self.value)
 
 
 def _no_room(cells: int) -> InsufficientMemory:

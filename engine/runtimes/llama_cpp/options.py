@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+
+from engine.worker.backend import AdapterSet
 
 _Positive = Annotated[int, Meta(ge=1)]
 
 KvType = Literal["f16", "q8_0"]
 """Element type of the KV cache."""
+DRAFT_ROWS = 16
+"""Most guessed tokens of one step; the buffer for logits has a row for each."""
+
+
+class AdapterFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A LoRA adapter to be loaded with a model."""
+
+    path: str
+    scale: float = 1.0
+    """How strongly it is applied where a request does not say; 0 is not at all."""
+
+    @property
+    def name(self) -> str:
+        """By which requests choose it: its file's name, without the ending."""
+        return PurePath(self.path).stem
 
 
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,6 +60,10 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Keep the whole context of sliding-window layers, so that a prefix can be reused from any point."""
     mmap: bool = True
     """Map the file; false reads it, which saves a second copy of what is repacked."""
+    speculation: Literal["auto", "off"] = "auto"
+    """Guess tokens ahead from what stood there before and prove several in one step, where that is measured to pay."""
+    lora: tuple[AdapterFile, ...] = ()
+    """Adapters from which requests choose; no two of the same name."""
     prefix_folder: str = ""
     """Where states of prompts are saved, private to this user; empty keeps them in memory alone."""
     prefix_disk: Annotated[int, Meta(ge=0)] = 0
@@ -52,6 +74,16 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Seconds of prefill below which a prefix is not worth saving."""
     notices: tuple[str, ...] = ()
     """Sentences for the user that the plan brought up; they are passed on in `LoadedFacts`."""
+
+    @property
+    def adapters(self) -> AdapterSet:
+        """The adapters that are applied where a request does not say."""
+        return tuple((number, adapter.scale) for number, adapter in enumerate(self.lora) if adapter.scale)
+
+    @property
+    def draft_rows(self) -> int:
+        """Most guessed tokens of one step."""
+        return DRAFT_ROWS if self.speculation == "auto" else 0
 
     @property
     def cells(self) -> int:

@@ -1,6 +1,8 @@
-"""How many prompt tokens one step takes, from how fast prefill is measured to be."""
+"""How many prompt tokens one step takes, from how fast prefill is measured to be; and how fast decode is."""
 
 from __future__ import annotations
+
+import math
 
 ALONE_S = 2.0
 """Longest step while nobody waits for tokens: what a cancel may wait."""
@@ -46,3 +48,16 @@ class Pace:
         while chunk * 2 <= min(fitting, self._most):
             chunk *= 2
         return min(chunk, self._most)
+
+
+class Rate:
+    """Tokens per second of decode, as a mean over about the last second."""
+
+    def __init__(self) -> None:
+        self.value: float | None = None
+
+    def note(self, tokens: int, seconds: float) -> None:
+        """Adds a step."""
+        rate = tokens / max(seconds, 1e-9)
+        weight = 1.0 if self.value is None else -math.expm1(-seconds)
+        self.value = rate if self.value is None else self.value + weight * (rate - self.value)

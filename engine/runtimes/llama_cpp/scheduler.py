@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from engine.worker.backend import Job
+from engine.runtimes.llama_cpp.slots import Piece, Sequence, Slot
+from engine.worker.backend import AdapterSet
 
 
 class Cache(Protocol):
@@ -70,69 +70,27 @@ class Saved(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
-class Sequence:
-    """One job on its way."""
-
-    job: Job
-    sample: Callable[[int], int]
-    """Draws the next token from a row of logits."""
-    tokens: list[int] = field(default_factory=list)
-    """The prompt and everything sampled so far."""
-    slot: Slot | None = None
-    cached: int = 0
-    """Prompt tokens reused when it first got a slot."""
-    checkpoints: list[int] = field(default_factory=list)
-    """Positions at which a step has to end, so that the state can be kept there."""
-    announced: bool = False
-    """A first `Step` has been given out."""
-
-    @property
-    def sampled(self) -> int:
-        """Tokens sampled so far."""
-        return len(self.tokens) - len(self.job.tokens)
-
-
-@dataclass(slots=True, eq=False)
-class Slot:
-    """A sequence number of the context and what the KV cache holds for it: `tokens[:filled]`."""
-
-    index: int
-    tokens: list[int] = field(default_factory=list)
-    filled: int = 0
-    sequence: Sequence | None = None
-    level: int = 0
-    """The scheduler's level when it was last in use; see `worth`."""
-
-    @property
-    def worth(self) -> int:
-        """How much what is cached is worth keeping: what computing it costs, less what has happened since it was used.
-
-        Cost and age in one number (GreedyDual): a short prompt gives way before a long one, but not for ever.
-        """
-        return self.level + self.filled
-
-
-class Piece(NamedTuple):
-    """Tokens of one sequence to be computed in a step: `tokens[start:end]`."""
-
-    sequence: Sequence
-    slot: Slot
-    start: int
-    end: int
-
-
 class Scheduler:
-    """Owns the queue and the slots. First come, first served; every sequence makes progress in every step."""
+    """Owns the queue and the slots. First come, first served; every sequence gets on in each step of its turn."""
 
-    def __init__(self, cache: Cache, *, slots: int, cells: int, saved: Saved | None = None) -> None:
+    def __init__(
+        self, cache: Cache, *, slots: int, cells: int, saved: Saved | None = None, usual: AdapterSet = ()
+    ) -> None:
+        """`usual` are the adapters with which states are saved; others share what is in live slots only."""
         self._cache = cache
         self._saved = saved
+        self._usual = usual
+        self._served: list[AdapterSet] = []
         self._cells = cells
         self._level = 0
         self.slots = [Slot(index) for index in range(slots)]
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
+
+    @property
+    def usual_slots(self) -> list[Slot]:
+        """The slots whose states may be saved."""
+        return [slot for slot in self.slots if slot.adapters == self._usual]
 
     def admit(self) -> None:
         """Gives free slots to waiting sequences, as long as their prompts fit beside what runs."""
@@ -146,21 +104,25 @@ class Scheduler:
     def compose(self, budget: int, chunk: Callable[[bool], int]) -> list[Piece]:
         """The next step: one token of every decoding sequence, and some prompt tokens of the others.
 
+        All of these have the same adapters; those with others have their turn in other steps.
         At most `budget` tokens in all; `chunk` says how many of a prompt, given whether any sequence decodes. The
         shortest rest goes first and what it leaves goes to the longer ones, so no short prompt waits for a long one.
         """
         pieces, prefilling = [], []
+        turn = self._turn()
+        streams = any(sequence.rest == 1 for sequence in self.running)
         for sequence in self.running:
+            if sequence.adapters != turn:
+                continue
             slot = sequence.slot
             assert slot is not None  # noqa: S101 - what runs has a slot
-            rest = len(sequence.tokens) - slot.filled
-            if rest == 1:
+            if (rest := sequence.rest) == 1:
                 pieces.append(Piece(sequence, slot, slot.filled, slot.filled + 1))
             else:
                 prefilling.append((rest, slot.index, sequence, slot))
         if not prefilling:
             return pieces
-        room = min(chunk(bool(pieces)), budget - len(pieces))
+        room = min(chunk(streams), budget - len(pieces))
         prefilling.sort(key=lambda item: item[:2])
         for position, (rest, _, sequence, slot) in enumerate(prefilling):
             count = min(rest, -(-room // (len(prefilling) - position)))
@@ -169,6 +131,17 @@ class Scheduler:
                 pieces.append(Piece(sequence, slot, slot.filled, slot.filled + count))
                 room -= count
         return pieces
+
+    def served(self, adapters: AdapterSet) -> None:
+        """Notes that a step with these adapters was computed: others have their turn before them."""
+        wanted = {sequence.adapters for sequence in self.running}
+        self._served = [*(each for each in self._served if each in wanted and each != adapters), adapters]
+
+    def _turn(self) -> AdapterSet:
+        """The adapters of the next step: of those that any sequence waits for, the ones that waited longest."""
+        wanted = dict.fromkeys(sequence.adapters for sequence in self.running)
+        waiting = [adapters for adapters in wanted if adapters not in self._served]
+        return waiting[0] if waiting else next(each for each in self._served if each in wanted)
 
     def make_room(self) -> Sequence | None:
         """Frees cells: those of the idle slot worth least, else those of the sequence that came last.
@@ -204,10 +177,14 @@ class Scheduler:
 
     def _place(self, sequence: Sequence) -> None:
         tokens = sequence.tokens
-        prefixes = [common_prefix(tokens, slot.tokens, slot.filled) for slot in self.slots]
+        prefixes = [
+            common_prefix(tokens, slot.tokens, slot.filled) if slot.adapters == sequence.adapters else 0
+            for slot in self.slots
+        ]
+        saved = self._saved if sequence.adapters == self._usual else None
         slot, source = choose(self.slots, prefixes, shares=self._cache.shares)
         keep = self._reusable(source, prefixes[source.index], len(tokens))
-        match = self._saved.find(tokens, keep) if self._saved else None
+        match = saved.find(tokens, keep) if saved else None
         if prefixes[slot.index] * 2 <= slot.filled:  # what it held is given up: everything else has aged by its worth
             self._level = max(self._level, slot.worth)
             self._save(slot)
@@ -221,9 +198,10 @@ class Scheduler:
             keep = min(keep, slot.filled)
             self._cache.truncate(slot.index, keep)
         slot.tokens, slot.filled, slot.sequence = tokens, keep, sequence
+        slot.adapters = sequence.adapters
         sequence.slot = slot
-        if self._saved:
-            sequence.checkpoints = self._saved.checkpoints(sequence.job.tokens, keep)
+        if saved:
+            sequence.checkpoints = saved.checkpoints(sequence.job.tokens, keep)
         if not sequence.announced:
             sequence.cached = keep
         self.running.append(sequence)
@@ -259,7 +237,7 @@ class Scheduler:
         self.forget(slot)
 
     def _save(self, slot: Slot) -> None:
-        if self._saved and self._saved.partial and slot.filled:
+        if self._saved and self._saved.partial and slot.filled and slot.adapters == self._usual:
             self._saved.keep(slot.index, slot.tokens[: slot.filled], beside_streams=bool(self.running))
 
     def forget(self, slot: Slot) -> None:

@@ -36,6 +36,7 @@ TRIAL: dict[str, Any] = {
     "encode": False,
     "n_batch": 512,
     "n_ubatch": 512,
+    "lora": [],
     "prefix_disk": 0,
     "prefix_memory": 0,
 }

@@ -13,7 +13,7 @@ from engine.models.fit_vectors import choose_vectors, tokens_together
 from engine.models.formats.gguf import GgufHeader, read_header, split_files
 from engine.models.kinds import ENCODERS, kind_of, reads_at_once
 from engine.runtimes.llama_cpp.library import gpu_backends
-from engine.runtimes.llama_cpp.options import Options
+from engine.runtimes.llama_cpp.options import DRAFT_ROWS, Options
 from engine.types import Hardware, LoadPlan, ModelEntry
 
 COEFFICIENTS = Coefficients(
@@ -36,6 +36,7 @@ COEFFICIENTS = Coefficients(
     # A chat, its title, and an assistant's two requests at once.
     least_slots=4,
     most_slots=8,
+    guess_rows=DRAFT_ROWS,
 )
 GRAPH_TOKENS = 512
 """Tokens of one graph (`n_ubatch`), llama.cpp's default: prefill gains nothing from more on a processor."""

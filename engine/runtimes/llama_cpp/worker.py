@@ -15,7 +15,7 @@ import psutil
 from engine.errors import InternalError, RuntimeMissing
 from engine.runtimes.llama_cpp.library import DISTRIBUTION
 from engine.runtimes.llama_cpp.options import Options
-from engine.types import LoadedFacts, Sampling, WorkerStats
+from engine.types import Adapter, LoadedFacts, Sampling, WorkerStats
 from engine.worker import child
 from engine.worker.backend import Encoder, Job, Step, TextModel, Vocabulary
 from engine.worker.protocol import Probed
@@ -94,6 +94,8 @@ class LlamaBackend:
             grammar=True,
             logprobs=True,
             infill=self.text.infill is not None,
+            adapters=tuple(Adapter(name=each.name, scale=each.scale) for each in wish.lora),
+            speculation=self._stepper.speculates,
         )
 
     def add(self, job: Job) -> None:

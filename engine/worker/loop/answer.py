@@ -21,6 +21,8 @@ class Answer:
         self.reason: FinishReason | None = None
         """Why it ended, once it has."""
         self.sampled = 0
+        self.drafted = self.accepted = 0
+        """Tokens that were guessed ahead, and how many of them are in the answer."""
         self._stream = prepared.stream
         self._vocabulary = vocabulary
         self._choice = choice
@@ -36,12 +38,24 @@ class Answer:
         """What the tokens of a step bring; `reason` is set with the last ones."""
         deltas: list[Delta] = []
         if step.tokens:
-            self.sampled += len(step.tokens)
-            self._untold += len(step.tokens)
-            self._pending.extend(map(self._told, step.logprobs))
-            deltas = self._produced(self._stream.feed(step.tokens))
+            before = self.sampled
+            deltas = self._produced(self._fed(step))
+            self.accepted += min(step.accepted, self.sampled - before)
+        self.drafted += step.drafted
         if self._stream.stopped or step.finish is not None:
             deltas += self.end("length" if step.finish == "length" and not self._stream.stopped else "stop")
+        return deltas
+
+    def _fed(self, step: Step) -> list[Delta]:
+        """What the stream makes of the tokens; those behind a stop string, which came in the same step, are dropped."""
+        deltas: list[Delta] = []
+        for index, token in enumerate(step.tokens):
+            if self._stream.stopped:
+                break
+            self.sampled += 1
+            self._untold += 1
+            self._pending.extend(map(self._told, step.logprobs[index : index + 1]))
+            deltas += self._stream.feed((token,))
         return deltas
 
     def end(self, reason: FinishReason) -> list[Delta]:

@@ -22,6 +22,7 @@ from engine.text.tool_calls import choose
 from engine.text.tool_calls.forcing import calls_or_answer, forced_calls
 from engine.types import Delta, GenerateRequest, LoadedFacts, Message
 from engine.worker.backend import Backend, Job
+from engine.worker.loop.adapters import adapter_set
 from engine.worker.loop.requests import check_abilities, for_choice, plain_prompt
 
 
@@ -80,6 +81,7 @@ class Preparer:
         Raises `ContextLengthExceeded`, `TemplateError`, `Unsupported` (tools for a model without), `BadInput`.
         """
         check_abilities(request, self._facts)
+        adapters = adapter_set(request.adapters, self._facts.adapters)
         tokens, opening, opened = self._prompt(request)
         room = self._room(len(tokens), request.max_tokens)
         sampling = merged(request.sampling, self._defaults, GENERAL)
@@ -95,6 +97,8 @@ class Preparer:
                 ignore_eos=request.ignore_eos,
                 grammar=self._grammar(request, opening),
                 top_logprobs=request.top_logprobs,
+                most_drafted=request.most_drafted,
+                adapters=adapters,
             )
             answers.append(PreparedAnswer(job=job, stream=stream, begun=tuple(begun)))
         return Prepared(answers=tuple(answers))

@@ -48,6 +48,8 @@ class Session:
         """The reports for a step that ran from `before` to `now`."""
         reports: list[Report] = []
         answer = self._by_job[step.id]
+        if answer.reason is not None:
+            return []
         if self._started is None:
             self._started, self._cached = before, step.cached
             reports.append(Began(id=self.id, prompt_tokens=self._prompt, cached_tokens=step.cached))
@@ -86,7 +88,13 @@ class Session:
     def _finished(self, reason: FinishReason) -> Report:
         self.ended = True
         sampled = sum(answer.sampled for answer in self._answers)
-        usage = Usage(prompt_tokens=self._prompt, completion_tokens=sampled, cached_tokens=self._cached)
+        usage = Usage(
+            prompt_tokens=self._prompt,
+            completion_tokens=sampled,
+            cached_tokens=self._cached,
+            drafted_tokens=sum(answer.drafted for answer in self._answers),
+            accepted_tokens=sum(answer.accepted for answer in self._answers),
+        )
         return Finished(id=self.id, finish=Finish(reason=reason, usage=usage, timings=self._timings()))
 
     def _produced(self, deltas: Iterable[Delta]) -> list[Report]:

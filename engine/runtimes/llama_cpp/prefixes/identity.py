@@ -27,6 +27,10 @@ def model_key(files: Sequence[Path], options: Options, *, library: str, scaled: 
     for file in files:
         stat = file.stat()
         facts.append((stat.st_size, stat.st_mtime_ns, _sampled(file, stat.st_size)))
+    for number, scale in options.adapters:
+        file = Path(options.lora[number].path)
+        stat = file.stat()
+        facts.append((scale, stat.st_size, stat.st_mtime_ns, _sampled(file, stat.st_size)))
     return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:32]
 
 
