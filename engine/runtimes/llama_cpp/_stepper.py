@@ -25,6 +25,7 @@ from engine.runtimes.llama_cpp._logprobs import logprobs
 from engine.runtimes.llama_cpp._model import Model
 from engine.runtimes.llama_cpp._prefixes import open_prefixes
 from engine.runtimes.llama_cpp._sampler import COMPLETE, DEAD_END, sampler
+from engine.runtimes.llama_cpp.isolation import acquit, isolate, no_number
 from engine.runtimes.llama_cpp.options import Options
 from engine.runtimes.llama_cpp.pace import Pace
 from engine.types import WorkerStats
@@ -42,6 +43,7 @@ class Stepper:
     def __init__(self, file: Path, options: Options, progress: Callable[[float, str], None]) -> None:
         """Loads and warms up. Raises `ModelLoadError` or its kin."""
         self._options = options
+        self._name = file.name
         self._model = model = Model(file, options, lambda fraction: progress(fraction, "loading"))
         self._batch = Batch(max(options.n_batch, options.n_seq), options.n_seq)
         self._pace = Pace(options.n_batch)
@@ -104,11 +106,16 @@ class Stepper:
             rows = self._fill(pieces)
             started = time.perf_counter()
             status = model.decode(self._batch.struct)
-            if status == 0:
+            wanted = self._batch.wanted
+            if status == 0 and not model.sound(wanted):
+                steps.extend(self._fail(guilty, no_number(self._name)) for guilty in isolate(scheduler, model))
+            elif status == 0:
+                if wanted:
+                    acquit(scheduler)
                 steps.extend(self._advance(pieces, rows))
                 self._measure(pieces, time.perf_counter() - started)
                 break
-            if status == 1:
+            elif status == 1:
                 victim = scheduler.make_room()
                 if victim is not None:
                     steps.append(self._fail(victim, _no_room(model.cells)))
@@ -220,8 +227,10 @@ class Stepper:
             model.truncate(0, 0)
             self._trial(file, 0, most)
         model.truncate(0, 0)  # wholly: a recurrent state cannot be cut
-        self._trial(file, 0, 1)
         lib.llama_set_warmup(model.context, False)
+        self._trial(file, 0, 1)
+        if not model.sound(1, throughout=True):
+            raise no_number(file.name)
         model.truncate(0, 0)
 
     def _trial(self, file: Path, position: int, count: int) -> float:

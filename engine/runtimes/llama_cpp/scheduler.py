@@ -86,6 +86,8 @@ class Sequence:
     """Positions at which a step has to end, so that the state can be kept there."""
     announced: bool = False
     """A first `Step` has been given out."""
+    alone: bool = False
+    """Nothing runs beside it, and nothing saved is put back for it; see `isolation`."""
 
     @property
     def sampled(self) -> int:
@@ -138,7 +140,8 @@ class Scheduler:
         """Gives free slots to waiting sequences, as long as their prompts fit beside what runs."""
         while self.waiting and len(self.running) < len(self.slots):
             sequence = self.waiting[0]
-            if self.running and self._promised() + len(sequence.tokens) >= self._cells:
+            alone = sequence.alone or any(each.alone for each in self.running)
+            if self.running and (alone or self._promised() + len(sequence.tokens) >= self._cells):
                 return
             self.waiting.popleft()
             self._place(sequence)
@@ -207,7 +210,7 @@ class Scheduler:
         prefixes = [common_prefix(tokens, slot.tokens, slot.filled) for slot in self.slots]
         slot, source = choose(self.slots, prefixes, shares=self._cache.shares)
         keep = self._reusable(source, prefixes[source.index], len(tokens))
-        match = self._saved.find(tokens, keep) if self._saved else None
+        match = self._saved.find(tokens, keep) if self._saved and not sequence.alone else None
         if prefixes[slot.index] * 2 <= slot.filled:  # what it held is given up: everything else has aged by its worth
             self._level = max(self._level, slot.worth)
             self._save(slot)
@@ -229,10 +232,7 @@ class Scheduler:
         self.running.append(sequence)
 
     def _reusable(self, source: Slot, shared: int, prompt: int) -> int:
-        """How many of the `shared` tokens can be taken over from a live slot.
-
-        Never the prompt's last: its logits give the first token of the answer.
-        """
+        """How many of the `shared` tokens a live slot can give; never the prompt's last, whose logits are needed."""
         keep = min(shared, prompt - 1)
         cut = keep < source.filled and not self._cache.shares
         return keep if keep and not cut and self._cache.continues(source.index, keep) else 0
