@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import psutil
 import pytest
 from fixtures.shape_model import write_model
 from fixtures.waiting import until
-from hosts import attach_soon, model, serving
+from hosts import model
+from programs import api, asked, said
 
 from engine.client import EngineClient
 from engine.types import WorkerState
@@ -29,32 +28,6 @@ text = "on and on "
 fault = "endless"
 """
 MB = 1_000_000
-
-
-@asynccontextmanager
-async def api() -> AsyncIterator[tuple[EngineClient, aiohttp.ClientSession]]:
-    """A host of this home, and a session at its API that opens as many connections as it likes."""
-    with serving("--port", "0"):
-        client = await attach_soon()
-        try:
-            url = (await client.status()).api.url
-            assert url is not None
-            connections = aiohttp.TCPConnector(limit=0)
-            async with aiohttp.ClientSession(f"{url}/v1/", connector=connections) as http:
-                yield client, http
-        finally:
-            await client.close()
-
-
-def asked(name: str, text: str, **more: Any) -> dict[str, Any]:
-    return {"model": name, "messages": [{"role": "user", "content": text}], "temperature": 0, **more}
-
-
-async def said(http: aiohttp.ClientSession, body: dict[str, Any]) -> str:
-    """The text of a request that is answered."""
-    async with http.post("chat/completions", json=body) as answer:
-        assert answer.status == 200, await answer.text()
-        return str((await answer.json())["choices"][0]["message"]["content"])
 
 
 async def quiet(client: EngineClient) -> bool:
