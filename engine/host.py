@@ -155,7 +155,7 @@ async def _build(
     tools = built_in_tools(runtimes.hardware, lambda: catalog.models, lambda: fleet.workers, specs)
     turns = Turns(bus, conversations, fleet, tools, partial(presence.hold, "turns"))
     stack.push_async_callback(turns.shutdown)
-    admission = Admission()
+    admission = Admission(settings.current.api.most_requests)
     api = ApiSwitch(bus, presence, settings, lambda hashes, host: _public(parts, hashes, host))
     stack.push_async_callback(api.close)
     parts = Parts(

@@ -45,6 +45,8 @@ class ApiSettings(_Table, frozen=True, kw_only=True):
     port: Port = 8080
     key_hashes: Hashes = ()
     """Salted hashes of the keys that are accepted; none means that no key is asked for."""
+    most_requests: Count = 64
+    """Requests under way or waiting at once; further ones are told to come again (503 with `Retry-After`)."""
 
 
 class ModelSettings(_Table, frozen=True, kw_only=True):

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 _AGAIN_S = 0.1
+_LAST_RESORT = 2.0
+"""Times the bound, in the process's own computing time, after which the process is ended."""
 
 T = TypeVar("T")
 
@@ -21,8 +23,10 @@ class TimeUp(Exception):
 def bounded(work: Callable[[], T], *, seconds: float, memory: int) -> T:
     """What `work` returns; `TimeUp` after `seconds`, `MemoryError` when it wants more than `memory` further bytes.
 
-    For the main thread only, as signals are. The timer fires again and again, in case `TimeUp` is swallowed. Memory is
-    limited where the system tells the size of the address space (Linux).
+    For the main thread only, as signals are. The timer fires again and again, in case `TimeUp` is swallowed. Python
+    hears of it between two of its own instructions; one that takes for ever, such as comparing lists that hold each
+    other many times over, has the system end the process (SIGVTALRM). Memory is limited where the system tells the size
+    of the address space (Linux).
     """
     bounds = _Bounds(seconds)
     try:
@@ -46,11 +50,13 @@ class _Bounds:
         self._armed = True
         signal.signal(signal.SIGALRM, self._expire)
         signal.setitimer(signal.ITIMER_REAL, self._seconds, _AGAIN_S)
+        signal.setitimer(signal.ITIMER_VIRTUAL, self._seconds * _LAST_RESORT)
         _limit_memory(memory, self._limits)
 
     def lift(self) -> None:
         self._armed = False
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGALRM, self._handler)
         resource.setrlimit(resource.RLIMIT_AS, self._limits)
 

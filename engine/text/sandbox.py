@@ -19,6 +19,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 _ITEMS = 16 * 1024 * 1024
 _BITS = 4096
+_MOST_WRITTEN = 1024 * 1024
+"""Items of one value that is written as JSON."""
 
 
 class Refused(Exception):
@@ -81,4 +83,17 @@ def _tojson(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
+    _check_items(value)
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+def _check_items(value: Any) -> None:
+    """Refuses what would be written as millions of items: lists may hold the same list twice, and that one again."""
+    rest, seen = [value], 0
+    while rest:
+        item = rest.pop()
+        inner = list(item.values()) if isinstance(item, dict) else item if isinstance(item, list | tuple) else ()
+        seen += len(inner)
+        if seen > _MOST_WRITTEN:
+            raise OverflowError("there is too much to be written")
+        rest.extend(inner)

@@ -59,6 +59,8 @@ def how_it_ended(code: int) -> str:
     """An exit code as words that follow "it": `was ended by SIGKILL`, `ended with exit code 1`."""
     if code >= 0:
         return f"ended with exit code {code}"
+    if code == -signal.SIGVTALRM:  # set by `engine.text.bounded`
+        return "was ended because the model's chat template ran on and could not be stopped otherwise"
     try:
         return f"was ended by {signal.Signals(-code).name}"
     except ValueError:

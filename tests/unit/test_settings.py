@@ -32,6 +32,7 @@ def test_what_is_written_is_read() -> None:
         ('[log]\nlevel = "loud"\n', 2, "log.level", "debug, info, warning and error"),
         ("[models]\nfolders = [1]\n", 2, "models.folders", "folders"),
         ("api.enabled = 1\n", 1, "api.enabled", "true or false"),
+        ("[api]\nmost_requests = 0\n", 2, "api.most_requests", "whole number from 1 to 1024"),
         ("api = 3\n", 1, "api", "table"),
         ("[runtime]\ncontext = 0\n", 2, "runtime.context", "tokens"),
     ],

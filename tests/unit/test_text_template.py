@@ -99,6 +99,8 @@ ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% 
         "{% set s = namespace(t='0123456789') %}{% for i in range(60) %}{% set s.t = s.t ~ s.t %}{% endfor %}",
         "{{ 'x' | center(2000000000) }}",
         "{% for i in range(99999) %}{{ 'x' * 100000 }}{% endfor %}",
+        "{% set n = namespace(a=[]) %}{% for i in range(45) %}{% set n.a = [n.a, n.a] %}{% endfor %}{{ n.a | tojson }}",
+        "{{ '%2000000000d' % 1 }}",
     ],
 )
 def test_a_template_that_goes_on_for_ever_or_grows_is_stopped(source: str) -> None:

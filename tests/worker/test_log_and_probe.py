@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import psutil
@@ -67,6 +68,7 @@ def test_what_the_user_set_for_the_libraries_stays() -> None:
 
 def test_an_end_has_words() -> None:
     assert how_it_ended(-9) == "was ended by SIGKILL"
+    assert "template" in how_it_ended(-signal.SIGVTALRM)
     assert how_it_ended(3) == "ended with exit code 3"
     assert how_it_ended(-250) == "was ended by signal 250"
 

@@ -33,6 +33,11 @@ class Batch:
         )
         """What `llama_decode` takes; valid until the next `clear`."""
 
+    @property
+    def wanted(self) -> int:
+        """How many rows of logits are wanted."""
+        return int(np.count_nonzero(self._wanted[: self._size]))
+
     def clear(self) -> None:
         """Begins a new batch."""
         self._size = self.struct.n_tokens = 0

@@ -12,6 +12,7 @@ from llama_cpp import llama_cpp as lib
 from engine.errors import BadInput
 from engine.runtimes.llama_cpp._candidates import CANDIDATE, array_of
 from engine.runtimes.llama_cpp._model import Model
+from engine.runtimes.llama_cpp.grammar_cost import check_cost
 
 MOST_BYTES = 512 * 1024
 _DEEPEST = 400
@@ -31,6 +32,7 @@ class Grammar:
         """Raises `BadInput` for a grammar that does not parse."""
         vocabulary = model.vocabulary
         _check_size(text)
+        check_cost(text)
         self._vocabulary = vocabulary
         self._free = lib.llama_sampler_free
         self._sampler = lib.llama_sampler_init_grammar(vocabulary.handle, text.encode(), b"root")

@@ -94,6 +94,25 @@ class Model:
         if self._memory:
             lib.llama_memory_clear(self._memory, False)
 
+    def sound(self, rows: int, *, throughout: bool = False) -> bool:
+        """Whether the last pass, which gave `rows` rows of logits, computed numbers.
+
+        One logit of each row tells: what is no number before the output layer makes every logit so. `throughout` looks
+        at all of them, which finds broken weights in the output layer itself.
+        """
+        if not rows:
+            return True
+        pointer = lib.llama_get_logits(self.context)
+        memory: Any = (self._row * rows).from_address(ctypes.addressof(pointer.contents))
+        found = np.frombuffer(memory, dtype=np.float32).reshape(rows, -1)
+        if not throughout and np.isfinite(found[:, 0]).all():
+            return True
+        return bool(np.isfinite(found.max(axis=1)).all())  # a maximum over a NaN is one
+
+    def wipe(self) -> None:
+        """Empties the KV cache and overwrites it: what is no number there would spoil sequences that do not see it."""
+        lib.llama_memory_clear(self._memory, True)
+
     def complaint(self) -> str:
         """Why the last pass failed, in the library's words."""
         return self._log.reason()

@@ -23,6 +23,7 @@ from engine.runtimes.llama_cpp._model import Model
 from engine.runtimes.llama_cpp._prefixes import open_prefixes
 from engine.runtimes.llama_cpp._sampler import COMPLETE, DEAD_END, sampler
 from engine.runtimes.llama_cpp._warm_up import warm_up
+from engine.runtimes.llama_cpp.isolation import acquit, isolate, no_number
 from engine.runtimes.llama_cpp.options import Options
 from engine.runtimes.llama_cpp.pace import Pace, Rate
 from engine.runtimes.llama_cpp.scheduler import Scheduler
@@ -39,6 +40,7 @@ class Stepper:
     def __init__(self, file: Path, options: Options, progress: Callable[[float, str], None]) -> None:
         """Loads and warms up. Raises `ModelLoadError` or its kin."""
         self._options = options
+        self._name = file.name
         self._model = model = Model(file, options, lambda fraction: progress(fraction, "loading"))
         self._batch = Batch(max(options.n_batch, options.n_seq), options.n_seq)
         self._pace = Pace(options.n_batch)
@@ -114,12 +116,17 @@ class Stepper:
             started = time.perf_counter()
             model.adapt(pieces[0].sequence.adapters)
             status = model.decode(self._batch.struct)
-            if status == 0:
+            wanted = self._batch.wanted
+            if status == 0 and not model.sound(wanted):
+                steps.extend(self._fail(guilty, no_number(self._name)) for guilty in isolate(scheduler, model))
+            elif status == 0:
+                if wanted:
+                    acquit(scheduler)
                 scheduler.served(pieces[0].sequence.adapters)
                 steps.extend(found := self._advance(pieces, rows))
                 self._measure(pieces, found, time.perf_counter() - started)
                 break
-            if status == 1 and any(piece.draft for piece in pieces):
+            elif status == 1 and any(piece.draft for piece in pieces):
                 guessing = False
             elif status == 1:
                 victim = scheduler.make_room()

@@ -10,6 +10,7 @@ from llama_cpp import llama_cpp as lib
 from engine.errors import ModelLoadError
 from engine.runtimes.llama_cpp._batch import Batch
 from engine.runtimes.llama_cpp._model import Model
+from engine.runtimes.llama_cpp.isolation import no_number
 from engine.runtimes.llama_cpp.options import Options
 from engine.runtimes.llama_cpp.pace import Pace
 
@@ -23,7 +24,8 @@ def warm_up(model: Model, batch: Batch, pace: Pace, options: Options, file: Path
     """Computes prompts and a token, so that the first request pays for nothing and the pace is known.
 
     A short prompt first; where that was quick, one as long as a step takes, which touches all compute buffers.
-    Gives whether the model's memory can forget its latest tokens. Raises `ModelLoadError`.
+    Gives whether the model's memory can forget its latest tokens. Raises `ModelLoadError`, or `CorruptModel` where
+    that is no number.
     """
 
     def trial(count: int) -> float:
@@ -46,7 +48,9 @@ def warm_up(model: Model, batch: Batch, pace: Pace, options: Options, file: Path
     if seconds / short * most < _LONGEST_S:
         trial(most)
         model.truncate(0, 0)
-    trial(1)
     lib.llama_set_warmup(model.context, False)
+    trial(1)
+    if not model.sound(1, throughout=True):
+        raise no_number(file.name)
     model.truncate(0, 0)
     return cuts

@@ -96,7 +96,8 @@ class Scheduler:
         """Gives free slots to waiting sequences, as long as their prompts fit beside what runs."""
         while self.waiting and len(self.running) < len(self.slots):
             sequence = self.waiting[0]
-            if self.running and self._promised() + len(sequence.tokens) >= self._cells:
+            alone = sequence.alone or any(each.alone for each in self.running)
+            if self.running and (alone or self._promised() + len(sequence.tokens) >= self._cells):
                 return
             self.waiting.popleft()
             self._place(sequence)
@@ -184,7 +185,7 @@ class Scheduler:
         saved = self._saved if sequence.adapters == self._usual else None
         slot, source = choose(self.slots, prefixes, shares=self._cache.shares)
         keep = self._reusable(source, prefixes[source.index], len(tokens))
-        match = saved.find(tokens, keep) if saved else None
+        match = saved.find(tokens, keep) if saved and not sequence.alone else None
         if prefixes[slot.index] * 2 <= slot.filled:  # what it held is given up: everything else has aged by its worth
             self._level = max(self._level, slot.worth)
             self._save(slot)
@@ -207,10 +208,7 @@ class Scheduler:
         self.running.append(sequence)
 
     def _reusable(self, source: Slot, shared: int, prompt: int) -> int:
-        """How many of the `shared` tokens can be taken over from a live slot.
-
-        Never the prompt's last: its logits give the first token of the answer.
-        """
+        """How many of the `shared` tokens a live slot can give; never the prompt's last, whose logits are needed."""
         keep = min(shared, prompt - 1)
         cut = keep < source.filled and not self._cache.shares
         return keep if keep and not cut and self._cache.continues(source.index, keep) else 0

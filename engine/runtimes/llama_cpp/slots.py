@@ -26,6 +26,8 @@ class Sequence:
     """Positions at which a step has to end, so that the state can be kept there."""
     announced: bool = False
     """A first `Step` has been given out."""
+    alone: bool = False
+    """Nothing runs beside it, and nothing saved is put back for it; see `isolation`."""
     guesses: Guesses | None = None
     """What looks ahead in it; `None` where nothing does."""
 

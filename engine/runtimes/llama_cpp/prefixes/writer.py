@@ -26,7 +26,7 @@ class Done(Struct, frozen=True, eq=False):
 
     task: Task
     seconds: float
-    error: OSError | None = None
+    error: OSError | MemoryError | None = None
 
 
 class Writer:
@@ -63,10 +63,10 @@ class Writer:
         while True:
             task = self._tasks.get()
             started = time.perf_counter()
-            error = None
+            error: OSError | MemoryError | None = None
             try:
                 task.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 file.write(task.path, self._key, task.tokens, task.state)
-            except OSError as failure:
+            except (OSError, MemoryError) as failure:  # memory is short while a template is rendered, which is bounded
                 error = failure
             self._done.put(Done(task, time.perf_counter() - started, error))
