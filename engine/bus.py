@@ -1,8 +1,8 @@
 """The event bus: whoever subscribes gets a snapshot, then every event, coalesced while it is slow.
 
 Deltas of one message are concatenated while they wait; of `StatusChanged`, `TurnPrefill`, `JobProgress` and a worker's
-unchanged state only the newest waits. Everything else is kept in order. A subscriber with more than `LIMIT` events waiting is cut off:
-it has lost nothing that a new snapshot would not give it.
+unchanged state only the newest waits. Everything else is kept in order. A subscriber with more than `LIMIT` events
+waiting is cut off: it has lost nothing that a new snapshot would not give it.
 """
 
 from __future__ import annotations

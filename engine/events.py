@@ -1,9 +1,9 @@
 """Every event the host tells its screens.
 
 Events carry no sequence number themselves; the bus wraps them in `Envelope`. A subscriber gets a `Snapshot` first, then
-deltas. `Telemetry` and progress may be dropped and are coalesced (the newest wins); `TurnDelta`s of one message coalesce
-by concatenation; everything else is a state change and is never dropped: a subscriber that cannot keep up is cut off and
-begins again with a snapshot.
+deltas. `Telemetry` and progress may be dropped and are coalesced (the newest wins); the deltas of one message coalesce
+by concatenation; everything else is a state change and is never dropped: a subscriber that cannot keep up is cut off
+and begins again with a snapshot.
 """
 
 from __future__ import annotations

@@ -220,7 +220,7 @@ class Jobs:
         try:
             return self._jobs[number]
         except KeyError:
-            raise NotFound(f"There is no job {number}.", remedy="`footplate jobs` lists them.") from None
+            raise NotFound(f"There is no job {number}.", meaning="It may have been taken out of the list.") from None
 
     def _unfinished(self, number: int) -> _Job:
         job = self._find(number)
