@@ -143,6 +143,7 @@ class Jobs:
         for job in same:
             if job.info.state not in {JobState.DONE, JobState.CANCELLED}:
                 return await self.resume(job.info.id)
+            await self.remove(job.info.id)  # the new one says all that it said
         number = max(self._jobs, default=0) + 1
         info = JobInfo(
             id=number,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
@@ -107,7 +107,7 @@ async def _pull(client: EngineClient, wish: Wish, display: Display) -> JobInfo:
         await client.close()
 
 
-async def _news(client: EngineClient, job: JobInfo) -> AsyncIterator[JobInfo]:
+async def _news(client: EngineClient, job: JobInfo) -> AsyncGenerator[JobInfo, None]:
     """The job again and again, until it is over or rests."""
     async for event in client.events():
         match event:

@@ -74,7 +74,7 @@ def _repository(what: str, revision: str | None) -> HubWish:
     head, colon, variant = what.partition(":")
     parts = head.split("/")
     named = len(parts) >= 2 and all(_NAME.fullmatch(part) for part in parts[:2])
-    if not named or (colon and (not variant or len(parts) > 2)):
+    if not named or (colon and (not variant or len(parts) > 2 or "/" in variant)):
         raise BadInput(f"{what!r} names no repository.", remedy=_FORM, param="what")
     file = "/".join(parts[2:]) or None
     return HubWish(repo="/".join(parts[:2]), revision=revision, variant=variant or None, file=file)

@@ -77,7 +77,7 @@ async def repo(name: str, *, revision: str | None = None, access: str | None = N
             files=files,
         )
 
-    return await _asked(work, name, ANSWER_S)
+    return await _asked(work, name, ANSWER_S, with_token=access is not None)
 
 
 def _api(access: str | None = None) -> Any:
@@ -99,7 +99,7 @@ def _file(sibling: Any) -> HubFile:
     )
 
 
-async def _asked(work: Callable[[], T], about: str, seconds: float) -> T:
+async def _asked(work: Callable[[], T], about: str, seconds: float, *, with_token: bool = False) -> T:
     try:
         async with asyncio.timeout(seconds):
             return await _in_daemon_thread(work)
@@ -110,7 +110,8 @@ async def _asked(work: Callable[[], T], about: str, seconds: float) -> T:
         ) from error
     except Exception as error:
         log.info("asking the Hub for %s failed: %r", about, error)
-        raise in_words(error, about, endpoint()) from error
+        with_token = with_token or await token() is not None
+        raise in_words(error, about, endpoint(), with_token=with_token) from error
 
 
 async def _in_daemon_thread(work: Callable[[], T]) -> T:

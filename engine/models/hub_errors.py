@@ -18,10 +18,8 @@ from engine.errors import (
     RateLimited,
 )
 
-_ACCOUNT = "https://huggingface.co"
 
-
-def in_words(error: BaseException, about: str, endpoint: str) -> FootplateError:
+def in_words(error: BaseException, about: str, endpoint: str, *, with_token: bool) -> FootplateError:
     """What an error that the library raised about `about` means to the user."""
     from huggingface_hub import errors  # noqa: PLC0415 - whatever raised this has imported it
 
@@ -34,7 +32,7 @@ def in_words(error: BaseException, about: str, endpoint: str) -> FootplateError:
     if isinstance(error, errors.HFValidationError):
         return BadInput(f"{about!r} is not a name that the Hub allows.", remedy="Names have the form OWNER/NAME.")
     if isinstance(error, errors.HfHubHTTPError) and error.response is not None:
-        return refusal(error.response.status_code, error.response.headers, about, endpoint)
+        return refusal(error.response.status_code, error.response.headers, about, endpoint, with_token=with_token)
     if isinstance(error, OSError) or type(error).__module__.startswith("httpx"):  # the HTTP library below
         return unreachable(endpoint, str(error) or type(error).__name__)
     return InternalError(f"Asking the Hub for {about} failed: {type(error).__name__}: {error}.")
@@ -50,12 +48,12 @@ def unreachable(address: str, reason: str) -> HubUnreachable:
 
 
 def refusal(  # noqa: PLR0911 - one for each answer
-    status: int, headers: Mapping[str, str], about: str, endpoint: str
+    status: int, headers: Mapping[str, str], about: str, endpoint: str, *, with_token: bool
 ) -> FootplateError:
     """What an answer of 400 or more means; `headers` as a mapping that does not care about upper and lower case."""
     code, message = headers.get("X-Error-Code", ""), headers.get("X-Error-Message", "")
     if code == "GatedRepo":
-        return _gated(about, message)
+        return _gated(about, message, endpoint, with_token)
     if code == "RevisionNotFound":
         return NotFound(f"{about} has no such revision.", param="revision")
     if code == "EntryNotFound":
@@ -69,9 +67,12 @@ def refusal(  # noqa: PLR0911 - one for each answer
             retry_after_s=wait,
         )
     if status in {401, 404} or code == "RepoNotFound":
-        return _absent(about, status)
+        return _absent(about, status, with_token)
     if status == 403:
-        return Forbidden(f"{about} is refused by {endpoint}. {message}".strip(), remedy=_token_remedy())
+        return Forbidden(
+            f"{about} is refused by {endpoint}. {message}".strip(),
+            remedy=f"With another token it may be given: {_token_remedy()}",
+        )
     if status >= 500:
         return HubUnreachable(f"{endpoint} has a fault of its own ({status}).", remedy="Try again later.")
     return DownloadFailed(f"{endpoint} answered {status} for {about}. {message}".strip())
@@ -85,37 +86,30 @@ def retry_after(headers: Mapping[str, Any]) -> float | None:
         return None
 
 
-def _absent(about: str, status: int) -> FootplateError:
-    if status == 401 and _has_token():
+def _absent(about: str, status: int, with_token: bool) -> FootplateError:
+    if status == 401 and with_token:
         return Forbidden(
             f"The Hub does not accept the token for {about}.",
             meaning="The token is wrong or has ended, or the repository does not exist or is private.",
-            remedy=_token_remedy(),
+            remedy=f"For another one: {_token_remedy()}",
         )
     return NotFound(
         f"There is no {about} on the Hub, or it is private.",
-        remedy="Look at the spelling. " + _token_remedy() if not _has_token() else "Look at the spelling.",
+        remedy="Look at the spelling." if with_token else f"Look at the spelling. If it is private: {_token_remedy()}",
     )
 
 
-def _gated(about: str, message: str) -> GatedModel:
-    step = f"Ask for access at {_ACCOUNT}/{'/'.join(about.split('/')[:2])}"
-    token = "" if _has_token() else f" and then: {_token_remedy()}"
+def _gated(about: str, message: str, endpoint: str, with_token: bool) -> GatedModel:
+    repo = "/".join(about.split("/")[:2])
     return GatedModel(
-        f"{about} is gated: its owner decides who may download it.",
-        meaning=message.strip() or ("The token was not let in." if _has_token() else "No token was sent."),
-        remedy=f"{step}{token}".rstrip(".") + ".",
+        f"{repo} is gated: its owner decides who may download it.",
+        meaning=message.strip() or ("The token was not let in." if with_token else "No token was sent."),
+        remedy=f"Ask for access at {endpoint}/{repo}." + ("" if with_token else f" Then: {_token_remedy()}"),
     )
-
-
-def _has_token() -> bool:
-    from huggingface_hub import get_token  # noqa: PLC0415
-
-    return get_token() is not None
 
 
 def _token_remedy() -> str:
     from huggingface_hub import constants  # noqa: PLC0415
 
     where = os.fspath(constants.HF_TOKEN_PATH)
-    return f"Put a token into {where} (`hf auth login`), or set HF_TOKEN before the host starts."
+    return f"put a token into {where} (`hf auth login` does), or set HF_TOKEN."

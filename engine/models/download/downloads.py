@@ -108,7 +108,7 @@ class Downloads:
         try:
             async with (
                 asyncio.timeout(LOOK_S),
-                opened(self._open_session(), wish.url, {}, about=where) as response,
+                opened(self._open_session(), wish.url, {}, about=where, hub=False) as response,
             ):
                 size = response.content_length
                 headers = response.headers

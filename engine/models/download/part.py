@@ -167,12 +167,14 @@ class PartFile:
         self.size = 0
 
     async def close(self) -> None:
-        """Lets go of the file, after what is being written has been."""
+        """Lets go of the file, after what is being written has been; one that is empty is removed."""
         if self._writing:
             await asyncio.wait([self._writing])
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+            if not self.size and not self.verified:
+                await asyncio.to_thread(remove_part, self._file.target)
 
     def _open(self) -> None:
         path = part_path(self._file.target)

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
-from multidict import CIMultiDictProxy
 from yarl import URL
 
 from engine import version
@@ -46,11 +45,18 @@ def new_session(patience: Patience) -> aiohttp.ClientSession:
 
 @asynccontextmanager
 async def opened(
-    session: aiohttp.ClientSession, url: str, headers: dict[str, str], *, about: str, token: str | None = None
+    session: aiohttp.ClientSession,
+    url: str,
+    headers: dict[str, str],
+    *,
+    about: str,
+    hub: bool,
+    token: str | None = None,
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """The answer (200, 206 or 416) to a GET for `url`, wherever it is redirected to.
 
-    `token` is sent to the host of `url` alone. Raises `Interrupted`, or the `FootplateError` that the refusal means.
+    `hub` says that the address is the Hub's; `token` is sent to the host of `url` alone. Raises `Interrupted`, or the
+    `FootplateError` that the refusal means.
     """
     start = here = URL(url, encoded=True)
     for _ in range(HOPS):
@@ -66,7 +72,8 @@ async def opened(
             if response.status in _REDIRECTIONS and "Location" in response.headers:
                 here = _next(here, response.headers["Location"], about)
                 continue
-            _check(response.status, response.headers, about, start, here, hub=token is not None or "/resolve/" in url)
+            if response.status not in {200, 206, 416}:
+                raise _refused(response, about, start, hub=hub, with_token=token is not None)
             yield response
             return
     raise DownloadFailed(f"{about} is redirected more than {HOPS} times.")
@@ -93,18 +100,19 @@ def _next(here: URL, location: str, about: str) -> URL:
     return there
 
 
-def _check(status: int, headers: CIMultiDictProxy[str], about: str, start: URL, here: URL, *, hub: bool) -> None:
-    """Raises what an answer means that is neither the file nor the rest of it."""
-    if status in {200, 206, 416}:
-        return
+def _refused(
+    response: aiohttp.ClientResponse, about: str, start: URL, *, hub: bool, with_token: bool
+) -> Interrupted | FootplateError:
+    """What an answer means that is neither the file nor the rest of it."""
+    status, headers, here = response.status, response.headers, response.url
     if status in _PASSING:
         why = "wants fewer requests" if status == 429 else f"answers {status}"
-        raise Interrupted(f"{here.host} {why}", asked_s=retry_after(headers))
+        return Interrupted(f"{here.host} {why}", asked_s=retry_after(headers))
     if here.origin() != start.origin() and status in {401, 403, 404, 410}:
-        raise Interrupted(f"{here.host} no longer accepts the address it was given ({status})", refused=True)
+        return Interrupted(f"{here.host} no longer accepts the address it was given ({status})", refused=True)
     if hub:
-        raise refusal(status, headers, about, str(start.origin()))
-    raise _plain_refusal(status, start)
+        return refusal(status, headers, about, str(start.origin()), with_token=with_token)
+    return _plain_refusal(status, start)
 
 
 def _plain_refusal(status: int, start: URL) -> FootplateError:

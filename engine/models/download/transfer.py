@@ -42,8 +42,12 @@ class Shared:
 class Transfer:
     """The fetching of one file; `progress` can be asked for at any time. Can be run again after it has failed."""
 
-    def __init__(self, file: PlannedFile, shared: Shared, token: Callable[[], Awaitable[str | None]]) -> None:
+    def __init__(
+        self, file: PlannedFile, shared: Shared, repo: str | None, token: Callable[[], Awaitable[str | None]]
+    ) -> None:
+        """`repo` is the Hub's repository that the file is in, if it is in one."""
         self._file = file
+        self._repo = repo
         self._shared = shared
         self._token = token
         self._part: PartFile | None = None
@@ -134,8 +138,9 @@ class Transfer:
         if headers and self._file.validator:
             headers["If-Range"] = self._file.validator
         session, token = self._shared.session(), await self._token()
-        about = self._file.name
-        async with opened(session, self._file.url, headers, about=about, token=token) as response:
+        hub = self._repo is not None
+        about = f"{self._repo}/{self._file.name}" if hub else self._file.name
+        async with opened(session, self._file.url, headers, about=about, hub=hub, token=token) as response:
             if response.status == 416:
                 await part.reset()
                 raise Interrupted("the server's file is shorter than what is here")

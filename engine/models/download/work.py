@@ -34,7 +34,7 @@ class DownloadWork:
         self._shared = shared
         self._files_at_once = files_at_once
         self._found = found
-        self._transfers = [Transfer(file, shared, token) for file in spec.files]
+        self._transfers = [Transfer(file, shared, spec.repo, token) for file in spec.files]
 
     @property
     def claims(self) -> frozenset[str]:
