@@ -215,7 +215,10 @@ class Jobs:
             await asyncio.wait(owners)
 
     def _open(self, record: _Record) -> _Job:
-        return _Job(record, self._kinds[record.spec.kind](record.spec.detail))
+        job = _Job(record, self._kinds[record.spec.kind](record.spec.detail))
+        if not record.info.state.over:
+            record.info = self._look(job)  # a killed host has not noted how far it was
+        return job
 
     def _find(self, number: int) -> _Job:
         try:
