@@ -213,7 +213,7 @@ async def test_pause_resume_and_cancel(hub: Hub, tmp_path: Path) -> None:
         assert again.id == job.id
         await here.reached(job, lambda now: now.done == 1_500_000)
         assert (await here.jobs.cancel(job.id)).state is JobState.CANCELLED
-        assert here.names() == []
+        assert list(here.models.iterdir()) == [], "empty folders are removed, too"
         with pytest.raises(Conflict, match="cancelled"):
             await here.jobs.pause(job.id)
         await here.jobs.remove(job.id)
@@ -361,6 +361,16 @@ async def test_an_address_is_fetched_resumed_and_checked(hub: Hub, tmp_path: Pat
         wrong = await here.over(await here.pull(url, sha256="0" * 64))
         assert "not the file that was promised" in error(wrong)
         assert here.file("localhost/model.gguf").read_bytes() == WEIGHTS
+
+
+async def test_an_answer_that_ends_too_soon_is_no_whole_file(hub: Hub, tmp_path: Path) -> None:
+    hub.plain["a.gguf"] = WEIGHTS
+    hub.faults["a.gguf"].extend([Fault(), Fault(drop_after=1_000_000), Fault(short=1000)])
+    async with yard(tmp_path) as here:
+        job = await here.over(await here.pull(f"{hub.elsewhere}/plain/a.gguf"))
+        assert job.state is JobState.DONE
+        assert here.file("localhost/a.gguf").read_bytes() == WEIGHTS
+        assert len(hub.requests("a.gguf")) == 4
 
 
 async def test_an_address_whose_content_changes_meanwhile_is_fetched_anew(hub: Hub, tmp_path: Path) -> None:

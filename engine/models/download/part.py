@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -47,13 +48,17 @@ def record_path(target: str) -> Path:
 
 
 def remove_part(target: str) -> None:
-    """Removes a part and its record, and the folders that are empty then. Raises `OSError`."""
+    """Removes a part and its record. Raises `OSError`."""
     part_path(target).unlink(missing_ok=True)
     record_path(target).unlink(missing_ok=True)
-    for folder in list(Path(target).parents)[:2]:
-        if not folder.is_dir() or any(folder.iterdir()):
-            return
-        folder.rmdir()
+
+
+def remove_empty(folder: Path, root: Path) -> None:
+    """Removes a folder below `root` and those above it, as far as they are empty."""
+    with suppress(OSError):  # not empty, or gone
+        while folder != root and folder.is_relative_to(root):
+            folder.rmdir()
+            folder = folder.parent
 
 
 def place(target: str) -> None:
@@ -181,7 +186,12 @@ class PartFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         record = read_record(self._file.target)
         known = record is not None and record.identity == self._file.identity
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            self._descriptor = os.open(path, flags, 0o644)
+        except FileNotFoundError:  # a download that was cancelled has just removed the empty folder
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(path, flags, 0o644)
         self.size = os.fstat(self._descriptor).st_size
         too_long = self._file.size is not None and self.size > self._file.size
         if not known or too_long:

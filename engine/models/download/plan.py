@@ -41,6 +41,8 @@ class DownloadSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The files of a download, which appear together."""
 
     files: tuple[PlannedFile, ...]
+    root: str
+    """The models folder, below which all of them lie."""
     repo: str | None = None
     """The Hub's repository that the user's token is for; none with a plain address."""
     endpoint: str | None = None
@@ -67,7 +69,7 @@ def of_repo(repo: HubRepo, variant: HubVariant, models: Path, endpoint: str) -> 
                 git_oid=file.git_oid,
             )
         )
-    return DownloadSpec(files=tuple(planned), repo=repo.id, endpoint=endpoint)
+    return DownloadSpec(files=tuple(planned), root=str(models), repo=repo.id, endpoint=endpoint)
 
 
 def of_address(
@@ -85,7 +87,7 @@ def of_address(
         raise BadInput(f"{without_secrets(url)} tells no usable name for the file.", param="what")
     target = models / host.replace(":", "-") / name
     file = PlannedFile(name=name, url=url, target=str(target), size=size, sha256=sha256, validator=validator)
-    return DownloadSpec(files=(file,))
+    return DownloadSpec(files=(file,), root=str(models))
 
 
 def check_targets(spec: DownloadSpec) -> None:

@@ -54,7 +54,7 @@ class Transfer:
         self._total = file.size
         self._shown = present(file)
         self._state = FileState.WAITING
-        self._note = ""
+        self._note = self._lasting = ""
         self.placed = False
         """The file lies where it belongs already."""
 
@@ -74,7 +74,7 @@ class Transfer:
             raise _disk_error(error, self._file) from error
         finally:
             if self._state is not FileState.DONE:
-                self._state, self._note = FileState.WAITING, ""
+                self._state, self._note, self._lasting = FileState.WAITING, "", ""
 
     async def _run(self) -> None:
         self._state = FileState.CHECKING
@@ -100,7 +100,7 @@ class Transfer:
                 return
             log.warning("%s has wrong content; %d tries are left", self._file.name, left)
             await part.reset()
-            self._note = "Its content was wrong; it is fetched once more."
+            self._lasting = self._note = "Its content was wrong; it is fetched once more."
         raise WrongContent(
             f"What was sent for {self._file.name}, twice, is not the file that was promised (its hash differs).",
             meaning="The server, or something between it and here, changes the file. What came was thrown away.",
@@ -110,20 +110,18 @@ class Transfer:
     async def _fill(self, part: PartFile) -> None:
         """Fetches until the part has its whole size, waiting longer after each attempt that brought nothing."""
         backoff = Backoff(self._shared.patience)
-        ended = False
-        while not ended and part.size != self._total:
+        while part.size != self._total:
             before = part.size
             self._state = FileState.LOADING
             try:
-                ended = await self._attempt(part)
-                await part.settle()
-                continue
+                await self._attempt(part)
             except Interrupted as error:
                 stop = error
+            else:
+                return
             await part.settle()
             if part.size > before:
                 backoff.progressed()
-                self._note = ""
             pause = backoff.step(stop.asked_s)
             if pause is None or (stop.refused and backoff.attempts > self._shared.patience.refusals):
                 raise self._given_up(stop)
@@ -132,8 +130,8 @@ class Transfer:
             self._note = f"{str(stop)[:1].upper()}{str(stop)[1:]}; trying again in {pause:.0f} s."
             await asyncio.sleep(pause)
 
-    async def _attempt(self, part: PartFile) -> bool:
-        """One request for what is missing; whether the body came to its proper end. Raises `Interrupted`."""
+    async def _attempt(self, part: PartFile) -> None:
+        """One request for what is missing; returns once all is here that there is. Raises `Interrupted`."""
         headers = {"Range": f"bytes={part.size}-"} if part.size else {}
         if headers and self._file.validator:
             headers["If-Range"] = self._file.validator
@@ -147,11 +145,14 @@ class Transfer:
             if response.headers.get("Content-Encoding", "identity") != "identity":
                 raise DownloadFailed(f"{about} is sent compressed, although that was not asked for.")
             await self._take_up(part, response)
+            self._note = self._lasting
             try:
                 await self._copy(part, response)
             except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
                 raise Interrupted(reason(error, response.url.host or "")) from error
-        return True
+        await part.settle()
+        if self._total is not None and part.size < self._total:
+            raise Interrupted("less was sent than was asked for")
 
     async def _take_up(self, part: PartFile, response: aiohttp.ClientResponse) -> None:
         """Makes sure that what comes goes on where the part ends; begins anew where it is the whole file again."""
@@ -188,7 +189,6 @@ class Transfer:
                 room.check(folder)
                 unseen = 0
             await part.write(block)
-            self._note = "" if self._state is FileState.RETRYING else self._note
             await bandwidth.take(len(block))
             if expected == 0:
                 return

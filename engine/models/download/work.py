@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.errors import DownloadFailed
 from engine.jobs import Progress
-from engine.models.download.part import place, present, remove_part
+from engine.models.download.part import place, present, remove_empty, remove_part
 from engine.models.download.plan import DownloadSpec, check_targets
 from engine.models.download.transfer import Shared, Transfer
 
@@ -74,6 +74,7 @@ class DownloadWork:
                     remove_part(target)
                 except OSError as error:
                     log.warning("the part of %s cannot be removed: %s", target, error)
+                remove_empty(Path(target).parent, Path(self._spec.root))
 
         await asyncio.to_thread(remove)
 
