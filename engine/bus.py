@@ -1,8 +1,8 @@
 """The event bus: whoever subscribes gets a snapshot, then every event, coalesced while it is slow.
 
-Deltas of one message are concatenated while they wait; of `StatusChanged`, `TurnPrefill` and a worker's unchanged state
-only the newest waits. Everything else is kept in order. A subscriber with more than `LIMIT` events waiting is cut off:
-it has lost nothing that a new snapshot would not give it.
+Deltas of one message are concatenated while they wait; of `StatusChanged`, `TurnPrefill`, `JobProgress` and a worker's
+unchanged state only the newest waits. Everything else is kept in order. A subscriber with more than `LIMIT` events
+waiting is cut off: it has lost nothing that a new snapshot would not give it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import count
 
 import msgspec
 
-from engine.events import Envelope, Event, Snapshot, StatusChanged, TurnDelta, TurnPrefill, WorkerChanged
+from engine.events import Envelope, Event, JobProgress, Snapshot, StatusChanged, TurnDelta, TurnPrefill, WorkerChanged
 
 LIMIT = 1000
 """Events that may wait for one subscriber."""
@@ -83,7 +83,7 @@ class Subscription:
                 self._waiting[key] = _Run(event)
         else:
             self._waiting[key] = event
-            if isinstance(event, StatusChanged | TurnPrefill):
+            if isinstance(event, StatusChanged | TurnPrefill | JobProgress):
                 self._waiting.move_to_end(key)
         if len(self._waiting) > self._limit:
             self._cut = True
@@ -114,6 +114,8 @@ class Subscription:
                 return "status"
             case TurnPrefill():
                 return ("prefill", event.message)
+            case JobProgress():
+                return ("job", event.job.id)
             case TurnDelta():
                 return ("delta", event.message)
             case WorkerChanged():

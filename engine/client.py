@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from engine import version
+from engine.client_jobs import JobCalls
 from engine.errors import ErrorInfo, HostUnreachable, VersionMismatch, from_info
 from engine.events import Envelope, Event, HostStopping
 from engine.lock import holder, require_unix
@@ -44,7 +45,7 @@ class _Refused(msgspec.Struct, frozen=True):
     error: ErrorInfo
 
 
-class EngineClient:
+class EngineClient(JobCalls):
     """A connection to the host of one home. Every method raises `FootplateError`s and nothing else.
 
     Nothing is connected before it is needed, and only `attach` starts a host.

@@ -8,11 +8,17 @@ FootplateError                      code                       HTTP
 ├── SettingsError                   invalid_settings           400
 ├── Unauthorized                    invalid_api_key            401
 ├── Forbidden                       forbidden                  403
+│   └── GatedModel                  gated_model                403
 ├── NotFound                        not_found                  404
 │   └── ModelNotFound               model_not_found            404
 ├── Conflict                        conflict                   409
 ├── TooLarge                        request_too_large          413
 ├── Overloaded                      overloaded                 503
+├── HubUnreachable                  hub_unreachable            503
+├── RateLimited                     rate_limited               429
+├── DownloadFailed                  download_failed            502
+│   └── WrongContent                wrong_content              502
+├── DiskFull                        disk_full                  507
 ├── InsufficientMemory              insufficient_memory        503
 ├── ModelLoadError                  model_load_failed          500
 │   ├── CorruptModel                corrupt_model              500
@@ -145,6 +151,12 @@ class Forbidden(FootplateError):
     code, status = "forbidden", 403
 
 
+class GatedModel(Forbidden):
+    """The Hub gives this model only to those whom its owner has let in."""
+
+    code = "gated_model"
+
+
 class NotFound(FootplateError):
     """The thing named does not exist."""
 
@@ -173,6 +185,36 @@ class Overloaded(FootplateError):
     """More requests wait than are kept; `retry_after_s` says when to try again."""
 
     code, status = "overloaded", 503
+
+
+class HubUnreachable(FootplateError):
+    """The Hugging Face Hub, or the server of an address, does not answer."""
+
+    code, status = "hub_unreachable", 503
+
+
+class RateLimited(FootplateError):
+    """The server wants fewer requests; `retry_after_s` says when to try again, where it said so."""
+
+    code, status = "rate_limited", 429
+
+
+class DownloadFailed(FootplateError):
+    """A file could not be fetched or put in its place; the text names the file and the reason."""
+
+    code, status = "download_failed", 502
+
+
+class WrongContent(DownloadFailed):
+    """What was sent, twice, is not the file that was promised."""
+
+    code = "wrong_content"
+
+
+class DiskFull(FootplateError):
+    """The disk has no room for what is to be written."""
+
+    code, status = "disk_full", 507
 
 
 class InsufficientMemory(FootplateError):

@@ -1,9 +1,9 @@
 """Every event the host tells its screens.
 
 Events carry no sequence number themselves; the bus wraps them in `Envelope`. A subscriber gets a `Snapshot` first, then
-deltas. `Telemetry` may be dropped and is coalesced (the newest wins); `TurnDelta`s of one message coalesce by
-concatenation; everything else is a state change and is never dropped: a subscriber that cannot keep up is cut off and
-begins again with a snapshot.
+deltas. `Telemetry` and progress may be dropped and are coalesced (the newest wins); the deltas of one message coalesce
+by concatenation; everything else is a state change and is never dropped: a subscriber that cannot keep up is cut off
+and begins again with a snapshot.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from engine.types import (
     ChatMessage,
     ConversationSummary,
     HostStatus,
+    JobInfo,
     ModelEntry,
     ToolCallDelta,
     WorkerInfo,
@@ -34,6 +35,7 @@ class Snapshot(_Event, frozen=True, kw_only=True):
     status: HostStatus
     models: tuple[ModelEntry, ...] = ()
     conversations: tuple[ConversationSummary, ...] = ()
+    jobs: tuple[JobInfo, ...] = ()
 
 
 class WorkerChanged(_Event, frozen=True, kw_only=True):
@@ -103,6 +105,24 @@ class MessageFinished(_Event, frozen=True, kw_only=True):
     message: ChatMessage
 
 
+class JobChanged(_Event, frozen=True, kw_only=True):
+    """A job came, or changed its state."""
+
+    job: JobInfo
+
+
+class JobProgress(_Event, frozen=True, kw_only=True):
+    """How far a running job is. Droppable."""
+
+    job: JobInfo
+
+
+class JobRemoved(_Event, frozen=True, kw_only=True):
+    """A job was taken out of the list."""
+
+    job: int
+
+
 class ApiChanged(_Event, frozen=True, kw_only=True):
     """The TCP listener was opened or closed."""
 
@@ -110,7 +130,7 @@ class ApiChanged(_Event, frozen=True, kw_only=True):
 
 
 class StatusChanged(_Event, frozen=True, kw_only=True):
-    """Counts changed: screens, turns, requests. Droppable."""
+    """Counts changed: screens, turns, requests, jobs. Droppable."""
 
     status: HostStatus
 
@@ -140,6 +160,9 @@ Event = (
     | TurnDelta
     | TurnPrefill
     | MessageFinished
+    | JobChanged
+    | JobProgress
+    | JobRemoved
     | ApiChanged
     | StatusChanged
     | Notice

@@ -34,7 +34,9 @@ from engine.events import HostStopping, StatusChanged
 from engine.fleet.fleet import Fleet
 from engine.fleet.prefix_folder import PrefixFolder
 from engine.fleet.runtimes import Runtimes
+from engine.jobs import Jobs
 from engine.models.catalog import Catalog
+from engine.models.download.downloads import KIND, Downloads
 from engine.parts import Identity, Parts
 from engine.paths import Paths
 from engine.presence import Presence
@@ -155,6 +157,16 @@ async def _build(
     tools = built_in_tools(runtimes.hardware, lambda: catalog.models, lambda: fleet.workers, specs)
     turns = Turns(bus, conversations, fleet, tools, partial(presence.hold, "turns"))
     stack.push_async_callback(turns.shutdown)
+    downloads = Downloads(paths.models, catalog, lambda: settings.current.downloads)
+    stack.push_async_callback(downloads.close)
+    jobs = Jobs(
+        bus,
+        paths.jobs,
+        {KIND: downloads.open},
+        lambda: settings.current.downloads.at_once,
+        partial(presence.hold, "jobs"),
+    )
+    stack.push_async_callback(jobs.shutdown)
     admission = Admission(settings.current.api.most_requests)
     api = ApiSwitch(bus, presence, settings, lambda hashes, host: _public(parts, hashes, host))
     stack.push_async_callback(api.close)
@@ -168,6 +180,8 @@ async def _build(
         fleet=fleet,
         conversations=conversations,
         turns=turns,
+        jobs=jobs,
+        downloads=downloads,
         api=api,
         stop=stop,
     )
@@ -177,6 +191,7 @@ async def _build(
     with suppress(TimeoutError):
         await asyncio.wait_for(asyncio.shield(catalog.scanned.wait()), FIRST_SCAN_S)
     _check_model(catalog, options, wanted)
+    jobs.begin()
     return parts
 
 

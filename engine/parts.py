@@ -16,7 +16,9 @@ from engine.chat.conversations import Conversations
 from engine.chat.turns import Turns
 from engine.events import Snapshot
 from engine.fleet.fleet import Fleet
+from engine.jobs import Jobs
 from engine.models.catalog import Catalog
+from engine.models.download.downloads import Downloads
 from engine.paths import Paths
 from engine.presence import Presence
 from engine.settings import SettingsStore
@@ -58,6 +60,8 @@ class Parts:
     fleet: Fleet
     conversations: Conversations
     turns: Turns
+    jobs: Jobs
+    downloads: Downloads
     api: ApiSwitch
     stop: Callable[[str], None]
     """Begins the orderly end of the host, for the reason given."""
@@ -118,8 +122,14 @@ class Parts:
             screens=self.presence.count("screens"),
             turns=self.presence.count("turns"),
             requests=self.presence.count("requests"),
+            jobs=self.presence.count("jobs"),
         )
 
     def snapshot(self) -> Snapshot:
         """What a screen starts from."""
-        return Snapshot(status=self.status(), models=self.catalog.models, conversations=self.conversations.summaries)
+        return Snapshot(
+            status=self.status(),
+            models=self.catalog.models,
+            conversations=self.conversations.summaries,
+            jobs=self.jobs.infos,
+        )

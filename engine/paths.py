@@ -87,6 +87,11 @@ class Paths:
         return self.data / "conversations.sqlite"
 
     @property
+    def jobs(self) -> Path:
+        """The list of jobs, such as downloads."""
+        return self.data / "jobs.json"
+
+    @property
     def settings_file(self) -> Path:
         """The settings, TOML."""
         return self.config / "config.toml"

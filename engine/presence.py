@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-Hold = Literal["screens", "watchers", "turns", "requests", "loads", "api", "calls"]
+Hold = Literal["screens", "watchers", "turns", "requests", "jobs", "loads", "api", "calls"]
 """Reasons for a host to stay: attached screens and scripts, work, the open API, a control call being answered."""
 
 
@@ -46,5 +46,5 @@ class Presence:
     def _add(self, kind: Hold, number: int) -> None:
         self._held[kind] += number
         self._moved.set()
-        if kind in {"screens", "turns", "requests"}:
+        if kind in {"screens", "turns", "requests", "jobs"}:
             self._changed()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import os
 import re
 import tomllib
 import types
@@ -15,6 +14,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from engine.errors import SettingsError
+from engine.files import replace_file
 
 Port = Annotated[int, Meta(ge=0, le=65535, description="a whole number from 1 to 65535, or 0 for any free port")]
 Count = Annotated[int, Meta(ge=1, le=1024, description="a whole number from 1 to 1024")]
@@ -22,6 +22,7 @@ Tokens = Annotated[int, Meta(ge=1, description="a whole number of tokens, at lea
 Rate = Annotated[int, Meta(ge=1, le=120, description="a whole number of frames per second from 1 to 120")]
 Gigabytes = Annotated[float, Meta(ge=0, description="a number of gigabytes, or 0 for off")]
 Scale = Annotated[float, Meta(ge=-100, le=100, description="a number from -100 to 100")]
+Megabytes = Annotated[float, Meta(ge=0, description="a number of megabytes a second, or 0 for no limit")]
 Seconds = Annotated[float, Meta(ge=0, description="a number of seconds")]
 Text = Annotated[str, Meta(min_length=1, description="a text in quotes")]
 Folders = Annotated[tuple[str, ...], Meta(description="a list of folders, each in quotes")]
@@ -96,6 +97,17 @@ class CacheSettings(_Table, frozen=True, kw_only=True):
     """Prompts that are computed faster than this are not worth saving."""
 
 
+class DownloadSettings(_Table, frozen=True, kw_only=True):
+    """How models are fetched."""
+
+    at_once: Count = 2
+    """Downloads that run beside each other; the others wait."""
+    files_at_once: Count = 4
+    """Files of one download that are fetched beside each other, each over a connection of its own."""
+    limit_mb_s: Megabytes = 0.0
+    """For all downloads together, in millions of bytes a second."""
+
+
 class TuiSettings(_Table, frozen=True, kw_only=True):
     """The screen."""
 
@@ -116,6 +128,7 @@ class Settings(_Table, frozen=True, kw_only=True):
     models: ModelSettings = field(default_factory=ModelSettings)
     runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
+    downloads: DownloadSettings = field(default_factory=DownloadSettings)
     tui: TuiSettings = field(default_factory=TuiSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
@@ -194,25 +207,13 @@ def _rewrite(file: Path, table: str, values: dict[str, Any]) -> Settings:
             section[key] = list(value) if isinstance(value, tuple) else value
         text = tomlkit.dumps(document)
         settings = parse(text, file)
-        _write(file, text)
+        replace_file(file, text.encode())
     except OSError as error:
         raise SettingsError(
             f"The settings file {file} cannot be written: {error.strerror}.",
             remedy="Make its folder writable for you.",
         ) from error
     return settings
-
-
-def _write(file: Path, text: str) -> None:
-    """Replaces the file in one piece; a link to it elsewhere (a dotfiles repository) stays a link."""
-    target = file.resolve()
-    fresh = target.with_name(f".{target.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.replace(target)
 
 
 def _refuse_unknown(data: dict[str, Any], table: type[Struct], path: tuple[str, ...], text: str, file: Path) -> None:

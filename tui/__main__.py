@@ -28,6 +28,8 @@ footplate: language models in your terminal, and an OpenAI-compatible API.
       --port N              the port, 8080 by default
       --model NAME          the model that answers by default
       --api-key KEY         the key that programs have to send
+  footplate pull WHAT       download OWNER/NAME[:QUANT|/FILE] or a URL
+      [--json] [--revision REV] [--sha256 HEX]
   footplate status [--json] what runs
   footplate stop [--force]  end the host (--force: also running work)
   footplate doctor [--json] check this machine and this installation
@@ -62,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command")
     for name, flag in (("status", "--json"), ("stop", "--force"), ("doctor", "--json")):
         commands.add_parser(name, add_help=False, allow_abbrev=False).add_argument(flag, action="store_true")
+    pull = commands.add_parser("pull", add_help=False, allow_abbrev=False)
+    pull.add_argument("what")
+    pull.add_argument("--json", action="store_true")
+    pull.add_argument("--revision")
+    pull.add_argument("--sha256")
     return parser
 
 
@@ -86,6 +93,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     paths = Paths.find(os.environ)
     if arguments.command is None:
         return _open_screen(paths, model=arguments.model, api=arguments.api)
+    if arguments.command == "pull":
+        return _pull(paths, arguments)
     from tui import headless  # noqa: PLC0415
 
     if arguments.command == "status":
@@ -109,6 +118,15 @@ def _become(module: str, options: list[str]) -> NoReturn:
     """Replaces this process by `python -m module`; a folder of that name in the user's directory is not picked up."""
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", module, *options])  # noqa: S606 - a list, no shell
+
+
+def _pull(paths: Paths, arguments: argparse.Namespace) -> int:
+    from engine.client import EngineClient  # noqa: PLC0415
+    from tui.pull import Wish, pull  # noqa: PLC0415
+
+    token = os.environ.get("HF_TOKEN") or None
+    wish = Wish(what=arguments.what, revision=arguments.revision, sha256=arguments.sha256, token=token)
+    return pull(EngineClient(paths, kind="script"), wish, as_json=arguments.json)
 
 
 def _engine(paths: Paths, kind: str = "screen") -> Engine:

@@ -51,7 +51,8 @@ def describe(status: HostStatus, now: float) -> str:
         f"model    {text.clean(status.active_model)}",
         *(_worker(worker) for worker in status.workers),
         f"API      {_api(status)}",
-        f"work     {status.turns} chat turns, {status.requests} API requests, {status.screens} screens",
+        f"work     {status.turns} chat turns, {status.requests} API requests, {status.jobs} jobs, "
+        f"{status.screens} screens",
     ]
     return "\n".join(lines)
 

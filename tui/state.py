@@ -40,6 +40,7 @@ class HostView:
     api: ApiState | None = None
     turns: int = 0
     requests: int = 0
+    jobs: int = 0
 
     @property
     def worker(self) -> WorkerInfo | None:
@@ -50,7 +51,7 @@ class HostView:
     def busy(self) -> bool:
         """Whether something runs that quitting might end."""
         writing = any(summary.busy for summary in self.conversations)
-        return bool(writing or self.turns or self.requests or (self.api and self.api.enabled))
+        return bool(writing or self.turns or self.requests or self.jobs or (self.api and self.api.enabled))
 
 
 def _newest_first(summaries: list[ConversationSummary]) -> tuple[ConversationSummary, ...]:
@@ -71,9 +72,10 @@ def apply(view: HostView, event: Event) -> HostView:  # noqa: PLR0911 - one case
                 api=status.api,
                 turns=status.turns,
                 requests=status.requests,
+                jobs=status.jobs,
             )
         case StatusChanged(status=status):
-            return replace(view, turns=status.turns, requests=status.requests)
+            return replace(view, turns=status.turns, requests=status.requests, jobs=status.jobs)
         case WorkerChanged(info=info):
             others = tuple(worker for worker in view.workers if worker.model != info.model)
             return replace(view, workers=others if info.state is WorkerState.GONE else (*others, info))
@@ -107,4 +109,6 @@ def running(view: HostView) -> str:
         parts.append(f"The API is on at {view.api.url}.")
     if view.requests:
         parts.append(f"API requests under way: {view.requests}.")
+    if view.jobs:
+        parts.append(f"Downloads under way: {view.jobs}.")
     return " ".join(parts)

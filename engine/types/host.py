@@ -69,3 +69,5 @@ class HostStatus(Noun, frozen=True, kw_only=True, omit_defaults=False):
     """Chat turns under way."""
     requests: int = 0
     """API requests under way."""
+    jobs: int = 0
+    """Jobs that run, such as downloads."""

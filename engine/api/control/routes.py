@@ -7,6 +7,7 @@ import asyncio
 from aiohttp import web
 
 from engine.api.control.events import stream_events
+from engine.api.control.jobs import JobRoutes
 from engine.api.control.wire import (
     ApiBody,
     EmptyBody,
@@ -56,6 +57,7 @@ class ControlRoutes:
             self._route("POST", "/control/turns", self.send_turn),
             self._route("POST", "/control/turns/{id:[0-9]+}/stop", self.stop_turn),
             self._route("POST", "/control/api", self.set_api),
+            *JobRoutes(self._parts).routes(self._route),
             self._route("POST", "/control/stop", self.stop_host),
         ]
 
@@ -138,10 +140,10 @@ class ControlRoutes:
         """Ends the host, unless something runs."""
         force = (await read_body(request, StopBody)).force
         status = self._parts.status()
-        if not force and (status.turns or status.requests):
+        if not force and (status.turns or status.requests or status.jobs):
             raise Conflict(
-                f"{status.turns} answers and {status.requests} API requests are under way.",
-                meaning="Stopping the host would end them.",
+                f"{status.turns} answers, {status.requests} API requests and {status.jobs} jobs are under way.",
+                meaning="Stopping the host would end them; jobs go on when a host starts again.",
                 remedy="Wait for them, or stop it by force.",
             )
         self._parts.stop("It was asked to stop.")

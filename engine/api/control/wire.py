@@ -62,6 +62,23 @@ class StopBody(_Body, frozen=True, kw_only=True):
     force: bool = False
 
 
+class PullBody(_Body, frozen=True, kw_only=True):
+    """What is to be downloaded: `OWNER/NAME[:QUANT|/FILE]` or an address."""
+
+    what: str
+    revision: str | None = None
+    sha256: str | None = None
+    """Of what lies at an address."""
+    token: str | None = None
+    """For this repository, instead of the host's own; it is not stored."""
+
+
+class LimitBody(_Body, frozen=True, kw_only=True):
+    """Millions of bytes a second for all downloads together; 0 is no limit."""
+
+    mb_s: float
+
+
 class TurnStarted(Struct, frozen=True, kw_only=True):
     """Where a turn goes on: the conversation, and the message that will hold the answer."""
 
