@@ -110,7 +110,7 @@ class Stepper:
         scheduler.admit()
         while scheduler.running:
             pieces = scheduler.compose(budget, self._pace.chunk)
-            if guessing:
+            if guessing and not pieces[0].sequence.alone:
                 pieces = self._speculation.extended(pieces, budget)
             rows = self._fill(pieces)
             started = time.perf_counter()
