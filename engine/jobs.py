@@ -13,18 +13,18 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 from msgspec.structs import replace
 
 from engine.bus import Bus
-from engine.errors import Conflict, FootplateError, InternalError, NotFound, StartError
+from engine.errors import Conflict, FootplateError, InternalError, NotFound
 from engine.events import JobChanged, JobProgress, JobRemoved
 from engine.files import replace_file
 from engine.meter import Meter
-from engine.types import JobFile, JobInfo, JobState
+from engine.types import JobInfo, JobState
+from engine.work import JobSpec, Record, Work, read_records
 
 log = logging.getLogger(__name__)
 
@@ -34,53 +34,10 @@ HISTORY = 200
 """Jobs that are over and kept in the list."""
 
 
-class Progress(Struct, frozen=True, kw_only=True):
-    """How far a piece of work is, in bytes."""
-
-    done: int = 0
-    total: int | None = None
-    files: tuple[JobFile, ...] = ()
-    note: str = ""
-
-
-class Work(Protocol):
-    """The doing of one job. Can be run again after it was cancelled or has failed, and goes on where it was."""
-
-    @property
-    def claims(self) -> frozenset[str]:
-        """What no other job may touch at the same time, such as the paths of the files it writes."""
-
-    def progress(self) -> Progress:
-        """How far it is now; asked for twice a second."""
-
-    async def run(self) -> tuple[str, ...]:
-        """Does the work; names of the models that came of it. Pausing cancels the task that awaits this."""
-
-    async def discard(self, keep: frozenset[str]) -> None:
-        """Removes what is half done, except for what is among the claims `keep` of other jobs."""
-
-
-class JobSpec(Struct, frozen=True, kw_only=True):
-    """What a new job is."""
-
-    kind: str
-    key: str
-    """Two jobs with the same key would do the same."""
-    title: str
-    folder: str
-    detail: Raw
-    """What the kind needs to know, JSON."""
-
-
-class _Record(Struct, kw_only=True):
-    spec: JobSpec
-    info: JobInfo
-
-
 class _Job:
     """A job in memory. While it has an `owner`, that task alone changes its state; `wish` is the state to halt in."""
 
-    def __init__(self, record: _Record, work: Work) -> None:
+    def __init__(self, record: Record, work: Work) -> None:
         self.record = record
         self.work = work
         self.owner: asyncio.Task[None] | None = None
@@ -121,7 +78,7 @@ class Jobs:
         self._kinds = kinds
         self._at_once = at_once
         self._hold = hold
-        self._jobs = {record.info.id: self._open(record) for record in _read(file)}
+        self._jobs = {record.info.id: self._open(record) for record in read_records(file)}
         self._saving = asyncio.Lock()
         self._ending = False
 
@@ -153,7 +110,7 @@ class Jobs:
             created=time.time(),
             folder=spec.folder,
         )
-        job = self._jobs[number] = self._open(_Record(spec=spec, info=info))
+        job = self._jobs[number] = self._open(Record(spec=spec, info=info))
         try:
             await self._save()
         except OSError as error:
@@ -214,7 +171,7 @@ class Jobs:
         if owners := [job.owner for job in running if job.owner]:
             await asyncio.wait(owners)
 
-    def _open(self, record: _Record) -> _Job:
+    def _open(self, record: Record) -> _Job:
         job = _Job(record, self._kinds[record.spec.kind](record.spec.detail))
         if not record.info.state.over:
             record.info = self._look(job)  # a killed host has not noted how far it was
@@ -323,19 +280,3 @@ class Jobs:
                 del self._jobs[number]
             text = msgspec.json.encode([job.record for _, job in sorted(self._jobs.items())])
             await asyncio.shield(asyncio.to_thread(replace_file, self._file, text))
-
-
-def _read(file: Path) -> list[_Record]:
-    try:
-        records = msgspec.json.decode(file.read_bytes(), type=list[_Record])
-    except FileNotFoundError:
-        return []
-    except (OSError, msgspec.MsgspecError) as error:
-        raise StartError(
-            f"The list of jobs in {file} cannot be read: {error}.",
-            remedy="Move the file away to begin with an empty list; finished downloads are not touched.",
-        ) from error
-    for record in records:
-        if record.info.state is JobState.RUNNING:
-            record.info = replace(record.info, state=JobState.QUEUED)
-    return records

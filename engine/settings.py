@@ -14,7 +14,6 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from engine.errors import SettingsError
-from engine.files import replace_file
 
 Port = Annotated[int, Meta(ge=0, le=65535, description="a whole number from 1 to 65535, or 0 for any free port")]
 Count = Annotated[int, Meta(ge=1, le=1024, description="a whole number from 1 to 1024")]
@@ -197,6 +196,8 @@ class SettingsStore:
 
 def _rewrite(file: Path, table: str, values: dict[str, Any]) -> Settings:
     import tomlkit  # noqa: PLC0415 - needed when something is changed, which is rare
+
+    from engine.files import replace_file  # noqa: PLC0415
 
     try:
         before = file.read_text(encoding="utf-8") if file.exists() else ""

@@ -11,7 +11,6 @@ import msgspec
 from msgspec import Raw
 
 from engine.errors import DownloadFailed, HubUnreachable
-from engine.jobs import JobSpec
 from engine.models import hub
 from engine.models.asked import HubWish, UrlWish, parse
 from engine.models.catalog import Catalog
@@ -24,6 +23,7 @@ from engine.models.download.transfer import Shared
 from engine.models.download.work import DownloadWork
 from engine.models.variants import choose, single
 from engine.settings import DownloadSettings
+from engine.work import JobSpec
 
 KIND = "download"
 LOOK_S = 20.0

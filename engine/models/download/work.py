@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from engine.errors import DownloadFailed
-from engine.jobs import Progress
 from engine.models.download.part import place, present, remove_empty, remove_part
 from engine.models.download.plan import DownloadSpec, check_targets
 from engine.models.download.transfer import Shared, Transfer
+from engine.work import Progress
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ Found = Callable[[frozenset[str]], Awaitable[tuple[str, ...]]]
 
 
 class DownloadWork:
-    """One download; satisfies `engine.jobs.Work`."""
+    """One download; satisfies `engine.work.Work`."""
 
     def __init__(
         self,
