@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
@@ -39,7 +40,8 @@ class Toolbox:
     async def call(self, call: ToolCall) -> str:
         """The result of a call as JSON text; `{"error": …}` where it failed."""
         log.info("tool %s(%.200s)", call.name, call.arguments)
-        return msgspec.json.encode(await self._result(call)).decode()
+        # With a space after commas and colons, as most models have seen results, the built-in one always.
+        return json.dumps(await self._result(call), ensure_ascii=False)
 
     async def _result(self, call: ToolCall) -> Any:
         tool = self._tools.get(call.name)

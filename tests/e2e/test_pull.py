@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import COMMAND, Footplate, eventually
+from command import COMMAND, Footplate
 from fixtures.hub import Fault, Hub
+from fixtures.waiting import wait_until
 from hosts import ended, kill
 
 from engine.builtin import GUIDE
@@ -93,7 +94,7 @@ def test_after_kill_9_it_goes_on_where_it_was(footplate: Footplate, hub: Hub) ->
         shown = int(json.loads(first.stdout.readline())["done"])
     host = footplate.host()
     kill(host)
-    eventually(lambda: ended(host), "the host is dead")
+    wait_until(lambda: ended(host), "the host is dead")
     _, said = first.communicate(timeout=30)
     assert first.returncode == 1
     assert "goes on where it stopped" in said
@@ -110,7 +111,7 @@ def test_after_kill_9_it_goes_on_where_it_was(footplate: Footplate, hub: Hub) ->
 def test_a_host_that_starts_again_goes_on_by_itself(footplate: Footplate, hub: Hub) -> None:
     hub.faults[NAME].append(Fault(hold_after=HALF))
     with pulling("me/x") as first:
-        eventually(lambda: hub.sent[NAME] >= HALF, "half of it is sent")
+        wait_until(lambda: hub.sent[NAME] >= HALF, "half of it is sent")
         refused = footplate.run("stop")
         assert refused.returncode == 1
         assert "1 jobs" in refused.stderr
@@ -121,7 +122,7 @@ def test_a_host_that_starts_again_goes_on_by_itself(footplate: Footplate, hub: H
         [*COMMAND, "--serve", "--port", "0"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as serve:
         file = footplate.home / "models" / "me" / "x" / NAME
-        eventually(file.exists, "the download is finished")
+        wait_until(file.exists, "the download is finished")
         serve.terminate()
     assert file.read_bytes() == WEIGHTS
 
@@ -166,7 +167,7 @@ def test_a_disk_that_is_too_small_or_fills_up(footplate: Footplate, hub: Hub, sm
     hub.rate = 2e6
     with pulling("me/x") as first:
         part = small_disk / "me" / "x" / f"{NAME}.part"
-        eventually(lambda: part.exists() and part.stat().st_size > 500_000, "it is under way")
+        wait_until(lambda: part.exists() and part.stat().st_size > 500_000, "it is under way")
         filler.write_bytes(bytes(4_500_000))
         _, said = first.communicate(timeout=30)
         assert first.returncode == 1
