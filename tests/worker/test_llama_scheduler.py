@@ -204,7 +204,7 @@ def test_the_pace_follows_what_is_measured() -> None:
     pace.measured(100, 0.1)
     assert (pace.chunk(False), pace.chunk(True)) == (512, 128)
     for _ in range(50):
-        pace.measured(64, 64 * 0.02)
+        pace.measured(64, 64 * 0.04)
     assert (pace.chunk(False), pace.chunk(True)) == (SMALLEST, SMALLEST)
 
 
