@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from common import keep, library
 from engine.hardware.detect import detect
@@ -79,6 +80,7 @@ async def measure(args: argparse.Namespace) -> dict[str, Any]:
     hardware = detect()
     entry = ModelEntry(id=args.model.stem, path=str(args.model), format="gguf", size=args.model.stat().st_size)
     plan = spec.plan(entry, hardware, threads=args.threads)
+    plan = replace(plan, options={**plan.options, "speculation": "off"})  # llama-bench guesses nothing either
     threads = plan.options["threads"]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "worker.log"

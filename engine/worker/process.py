@@ -24,25 +24,9 @@ _PASSED_FAMILIES = (
     *("CUDA_", "NVIDIA_", "HIP_", "ROCR_", "HSA_", "AMD_", "ONEAPI_", "SYCL_", "ZE_", "VK_", "MESA_", "METAL_"),
     *("GGML_", "LLAMA_", "OPENVINO_", "OV_", "MLX_"),
 )
-_FEW_CORES = 4
-"""Cores up to which a worker's threads mostly take all of them, so that whatever else runs takes one of theirs."""
-
-
-def _tuning(passed: Mapping[str, str]) -> dict[str, str]:
-    """What makes workers faster on Linux, unless the user has set it.
-
-    glibc asks for huge pages under large allocations, where the kernel grants them on request (`madvise`): decode reads
-    all weights for every token, and with pages of 4 KiB the processor's prefetchers stop at each of them.
-
-    On few cores GNU OpenMP's threads wait for one another in turns of some microseconds before they sleep, not of
-    milliseconds: a thread that spins keeps the one it waits for from the core that both need. Measured on two cores: as
-    fast alone, three times as fast beside other work.
-    """
-    if sys.platform != "linux":
-        return {}
-    few = (os.cpu_count() or 1) <= _FEW_CORES and "OMP_WAIT_POLICY" not in passed
-    spin = {"GOMP_SPINCOUNT": "500"} if few else {}
-    return {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", **spin}
+_ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if sys.platform == "linux" else {}
+"""Lets glibc ask for huge pages under large allocations, where the kernel grants them on request (`madvise`). Decode
+reads all weights for every token, and with pages of 4 KiB the processor's prefetchers stop at each of them."""
 
 
 def environment(environ: Mapping[str, str], *, memory_limit: int | None = None) -> dict[str, str]:
@@ -52,7 +36,7 @@ def environment(environ: Mapping[str, str], *, memory_limit: int | None = None) 
     """
     passed = {name: value for name, value in environ.items() if name in _PASSED or name.startswith(_PASSED_FAMILIES)}
     limit = {MEMORY_LIMIT: str(memory_limit)} if memory_limit is not None else {}
-    return _tuning(passed) | passed | limit
+    return _ALLOCATOR | passed | limit
 
 
 def how_it_ended(code: int) -> str:
